@@ -1,0 +1,223 @@
+"""The command line: words to calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from tinycnn import __version__
+from tinycnn.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InputError as error:
+        print(f"tinycnn: {error}".replace("\n", " "), file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"tinycnn: out of memory: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ntinycnn: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `tinycnn … | head`
+        sys.stderr.close()
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a network, or go on with an interrupted run."""
+    from tinycnn.microcalc import job
+
+    try:
+        if options.resume:
+            _refuse_beside_resume(options)
+            best = job.resume(options.out)
+        else:
+            best = job.train(options.out, _recipe(options), options.data, options.case_pattern)
+    except KeyboardInterrupt:
+        print(
+            f"\ntinycnn: interrupted; `tinycnn train --resume --out {options.out}` goes on",
+            file=sys.stderr,
+        )
+        raise SystemExit(130) from None
+    print(
+        f"best epoch {best['epoch']}: validation AUC {best['val_auc']:.3f}, "
+        f"accuracy {best['val_accuracy']:.3f}\n"
+        f"weights in {options.out}/weights.safetensors, pictures in {options.out}/figures"
+    )
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Judge a run."""
+    from tinycnn.microcalc import evaluation
+
+    result = evaluation.evaluate(options.run, options.data, options.case_pattern)
+    _tell(options, result.as_dict(), str(result))
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Judge several runs on the same images."""
+    from tinycnn.microcalc import evaluation
+
+    results = evaluation.compare(options.runs, options.data, options.case_pattern)
+    if options.figure:
+        from tinycnn import plot
+
+        curves = {r.run: (r.labels, r.probabilities) for r in results}
+        plot.save(plot.compare_rocs(curves), options.figure)
+    _tell(options, [r.as_dict() for r in results], evaluation.side_by_side(results))
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Print a probability a line."""
+    from tinycnn.microcalc.evaluation import predict
+
+    for path, p in zip(options.images, predict(options.run, options.images), strict=True):
+        print(f"{p:.6f}  {path}")
+
+
+def repeat(options: argparse.Namespace) -> None:
+    """Train several times over different splits."""
+    from tinycnn.microcalc import repetition, source
+
+    recipe = _recipe(options)
+    patches = source.for_training(options.data, options.case_pattern, recipe.seed)
+    results = []
+    for result in repetition.repeat(recipe, patches, options.times):
+        results.append(result)
+        line = "  ".join(f"{name} {value:.4f}" for name, value in result.items())
+        print(f"{len(results):3}  {line}", file=sys.stderr if options.json else sys.stdout)
+    spread = repetition.spread(results)
+    lines = [
+        f"{name:12} {s['mean']:.4f}" + (f" ± {s['sd']:.4f}" if s["sd"] is not None else "")
+        for name, s in spread.items()
+    ]
+    _tell(options, {"times": results, **spread}, "\n".join(lines))
+
+
+def audit(options: argparse.Namespace) -> None:
+    """Look a folder over."""
+    from tinycnn.data import CASE_PATTERN, audit, read_folder
+
+    result = audit(read_folder(options.folder, options.case_pattern or CASE_PATTERN))
+    _tell(options, result.as_dict(), str(result))
+
+
+def summary(options: argparse.Namespace) -> None:
+    """Print a network as a table."""
+    from tinycnn.models import USUAL_SHAPE, build
+    from tinycnn.summary import summary
+
+    shape = tuple(options.shape or USUAL_SHAPE.get(options.model, (1, 60, 60)))
+    print(summary(build(options.model, shape), shape))
+
+
+def _recipe(options: argparse.Namespace) -> Any:
+    """The recipe that the options ask for."""
+    from tinycnn.train import Recipe
+
+    given = {f.name: getattr(options, f.name, None) for f in fields(Recipe)}
+    return replace(Recipe(), **{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse_beside_resume(options: argparse.Namespace) -> None:
+    for name in ("model", "epochs", "seed", "data", "case_pattern"):
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise InputError(f"--resume goes on as the run was begun; it takes no --{option}")
+
+
+def _tell(options: argparse.Namespace, data: Any, text: str) -> None:
+    print(json.dumps(data, indent=2) if options.json else text)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "tinycnn", description="Tell microcalcification clusters from normal breast tissue."
+    )
+    parser.add_argument("--version", action="version", version=f"tinycnn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(call: Any, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(call.__name__, help=help, description=help)
+        added.set_defaults(command=call)
+        return added
+
+    def add_data(to: argparse.ArgumentParser) -> None:
+        to.add_argument("--data", metavar="DIR", help="a folder of images; phantoms by default")
+        to.add_argument(
+            "--case-pattern",
+            metavar="REGEX",
+            help="how an image's name tells its case (default: its leading digits)",
+        )
+
+    def add_json(to: argparse.ArgumentParser) -> None:
+        to.add_argument("--json", action="store_true", help="for a program to read")
+
+    def add_recipe(to: argparse.ArgumentParser) -> None:
+        to.add_argument("--model", metavar="NAME", help="the network (default: exercise)")
+        to.add_argument("--epochs", type=_positive, metavar="N", help="default: 100")
+        to.add_argument("--seed", type=_natural, metavar="N", help="default: 0")
+
+    it = command(train, "train a network and keep it in a run folder")
+    add_data(it)
+    add_recipe(it)
+    it.add_argument("--out", default="run", metavar="RUN", help="the run folder (default: run)")
+    it.add_argument("--resume", action="store_true", help="go on with the interrupted run in RUN")
+
+    it = command(evaluate, "judge a trained network, with 95 %% intervals")
+    it.add_argument("run", metavar="RUN")
+    add_data(it)
+    add_json(it)
+
+    it = command(predict, "the probability of a cluster in each image")
+    it.add_argument("run", metavar="RUN")
+    it.add_argument("images", nargs="+", metavar="IMAGE")
+
+    it = command(compare, "judge several trained networks on the same images")
+    it.add_argument("runs", nargs="+", metavar="RUN")
+    add_data(it)
+    add_json(it)
+    it.add_argument("--figure", metavar="FILE.png", help="draw their ROC curves")
+
+    it = command(repeat, "train several times over different splits: mean ± standard deviation")
+    add_data(it)
+    add_recipe(it)
+    it.add_argument("--times", type=_positive, default=5, metavar="K", help="default: 5")
+    add_json(it)
+
+    it = command(audit, "look a folder of images over before trusting it")
+    it.add_argument("folder", metavar="DATA")
+    it.add_argument("--case-pattern", metavar="REGEX", help="how a name tells its case")
+    add_json(it)
+
+    it = command(summary, "a network's layers: shapes, parameters, cost, receptive fields")
+    it.add_argument("model", metavar="MODEL")
+    it.add_argument("--shape", type=_positive, nargs=3, metavar=("C", "H", "W"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

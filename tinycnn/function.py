@@ -1,0 +1,146 @@
+"""An operation: a plain function of arrays, with its derivative beside it.
+
+    @differentiable
+    def multiply(x, y):
+        return x * y
+
+    @multiply.derivative("x")
+    def _(g, y):
+        return g * y
+
+A derivative asks for what it needs by name: `g` is the cotangent of the result, `result` the
+result itself, any other name one of the operation's arguments (`x_shape` for its shape alone),
+or something the forward pass saved. Only what is asked for is kept, protected against in-place
+changes, and handed in: as arrays in an ordinary backward pass, as Tensors when the derivative
+is to be differentiated again. A rule for several arguments returns a tuple.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+
+from tinycnn import anomaly
+from tinycnn.autograd import Node
+from tinycnn.grad_mode import is_grad_enabled
+from tinycnn.kernels.namespace import namespace
+from tinycnn.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Callable[..., Any])
+
+# An array in an ordinary pass, a Tensor where the derivative is recorded.
+Value = Any
+
+
+class Need(NamedTuple):
+    """Something a derivative asks for: its name, and where the forward pass finds it."""
+
+    name: str
+    source: str  # "result", "saved", "input" or "shape"
+    position: int
+
+
+class Rule(NamedTuple):
+    """The derivative with respect to some arguments, given by position, and what it asks for."""
+
+    of: tuple[int, ...]
+    needs: tuple[Need, ...]
+    apply: Callable[..., Any]
+
+
+class Function(Generic[P]):
+    """A differentiable operation. On arrays it is the plain function; on Tensors it is recorded."""
+
+    def __init__(self, forward: Callable[P, Value], saves: tuple[str, ...]) -> None:
+        self.name = self.__name__ = forward.__name__
+        self.__doc__ = forward.__doc__
+        self.__module__ = forward.__module__
+        self.__qualname__ = forward.__qualname__
+        self.__wrapped__ = forward
+        self.rules: list[Rule] = []
+        self._forward: Callable[..., Any] = forward
+        self._saves = saves
+        self._signature = inspect.signature(forward)
+        self._names = list(self._signature.parameters)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def derivative(self, *names: str) -> Callable[[R], R]:
+        """Declare the decorated function as the derivative with respect to these arguments."""
+
+        def declare(rule: R) -> R:
+            asked = list(inspect.signature(rule).parameters)[1:]
+            positions = tuple(self._names.index(name) for name in names)
+            self.rules.append(Rule(positions, tuple(map(self._need, asked)), rule))
+            return rule
+
+        return declare
+
+    def _need(self, name: str) -> Need:
+        if name == "result":
+            return Need(name, "result", 0)
+        if name in self._saves:
+            return Need(name, "saved", self._saves.index(name))
+        if name in self._names:
+            return Need(name, "input", self._names.index(name))
+        return Need(name, "shape", self._names.index(name.removesuffix("_shape")))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        """Apply to Tensors, arrays and numbers; the result is a Tensor if any of them is one."""
+        inputs: Any = args if len(args) == len(self._names) else self._bind(*args, **kwargs)
+        arrays = [a.array if isinstance(a, Tensor) else a for a in inputs]
+        made = self._forward(*arrays)
+        saved: list[Any] = []
+        if self._saves:
+            made, *saved = made
+        tensors = [a for a in inputs if isinstance(a, Tensor)]
+        if not tensors:  # a derivative at work on arrays
+            return made  # type: ignore[no-any-return]
+        if isinstance(made, np.generic):
+            made = np.asarray(made)
+        if anomaly.watching():
+            anomaly.check(self.name, "forward", made, arrays, anomaly.caller())
+
+        out = Tensor(made)
+        if made.base is not None and namespace(made).may_share_memory(made, tensors[0].array):
+            out.changes = tensors[0].changes  # a view: who changes the one changes the other
+        if self.rules and is_grad_enabled() and made.dtype.kind == "f":
+            wanted = [isinstance(a, Tensor) and a.requires_grad for a in inputs]
+            if any(wanted):
+                out.node = Node(self, inputs, wanted, out, saved)
+                out.requires_grad = True
+        return out
+
+    def _bind(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """All arguments in their order, defaults filled in."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return tuple(bound.arguments.values())
+
+
+def differentiable(forward: Callable[P, Value]) -> Function[P]:
+    """Make an operation of a function of arrays.
+
+    >>> import tinycnn as tc
+    >>> @differentiable
+    ... def cube(x):
+    ...     return x**3
+    >>> @cube.derivative("x")
+    ... def _(g, x):
+    ...     return g * 3 * x**2
+    >>> x = tc.tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    tensor(12.)
+    """
+    return Function(forward, ())
+
+
+def differentiable_saving(*names: str) -> Callable[[Callable[P, Value]], Function[P]]:
+    """The same for a function that returns, after its result, more that its derivative needs."""
+    return lambda forward: Function(forward, names)

@@ -1,0 +1,73 @@
+"""Floor 0: arrays in, arrays out. The same kernels several times, the fast ones tested against
+the definition in `reference.py`.
+
+`kernels.of(x).conv2d(...)` calls the fastest kernel that can take the array `x`; what a backend
+lacks falls back to the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from tinycnn.kernels.types import Array
+
+__all__ = ["Array", "of", "use"]
+
+BACKENDS = ("reference", "cpu")
+_chosen: str | None = None
+
+
+class Backend:
+    """The kernels of one module, and the reference's where it has none."""
+
+    def __init__(self, name: str) -> None:
+        self._module = import_module(f"tinycnn.kernels.{name}")
+        self._reference = import_module("tinycnn.kernels.reference")
+
+    def __getattr__(self, kernel: str) -> Any:
+        found = getattr(self._module, kernel, None) or getattr(self._reference, kernel)
+        setattr(self, kernel, found)
+        return found
+
+
+_backend = cache(Backend)
+
+
+@cache
+def _default(dtype: np.dtype[Any]) -> str:
+    fast = dtype in (np.float32, np.float64) and find_spec("numba") is not None
+    return "cpu" if fast else "reference"
+
+
+def of(x: Array) -> Any:
+    """The backend for an array: Numba for float32 and float64, the reference for the rest.
+
+    >>> float(of(np.zeros(1)).sigmoid(np.zeros(1))[0])
+    0.5
+    """
+    return _backend(_chosen or _default(x.dtype))
+
+
+@contextmanager
+def use(backend: str) -> Iterator[None]:
+    """Within this block every kernel comes from the named backend: 'reference' or 'cpu'.
+
+    >>> with use("reference"):
+    ...     of(np.zeros(1))._module.__name__
+    'tinycnn.kernels.reference'
+    """
+    global _chosen
+    if backend not in BACKENDS:
+        raise ValueError(f"kernels.use: no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    before, _chosen = _chosen, backend
+    try:
+        yield
+    finally:
+        _chosen = before

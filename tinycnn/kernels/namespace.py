@@ -1,0 +1,17 @@
+"""Which library an array belongs to."""
+
+from typing import Any
+
+import numpy as np
+
+
+def namespace(*arrays: Any) -> Any:
+    """The module whose functions work on these arrays: NumPy, or the array's own.
+
+    >>> namespace(np.zeros(2)).__name__
+    'numpy'
+    """
+    for array in arrays:
+        if not isinstance(array, np.ndarray | np.generic | int | float | complex):
+            return array.__array_namespace__()
+    return np

@@ -1,0 +1,29 @@
+"""A bar that shows how far a training run is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tinycnn.train import Training
+
+
+@contextmanager
+def progress_bar(training: Training) -> Iterator[Callable[[float, float], None]]:
+    """A bar over all batches of a run, with loss, accuracy and the time left, on standard error;
+    gives the function to call after each batch with the epoch's loss and accuracy so far.
+    """
+    from tqdm import tqdm
+
+    batches = len(training.loader)
+    total, done = training.recipe.epochs * batches, training.epoch * batches
+    with tqdm(total=total, initial=done, unit="batch", dynamic_ncols=True) as bar:
+
+        def show(loss: float, accuracy: float) -> None:
+            bar.set_description(
+                f"epoch {training.epoch + 1}/{training.recipe.epochs}", refresh=False
+            )
+            bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            bar.update()
+
+        yield show

@@ -1,0 +1,45 @@
+"""Where patches come from: a folder of images, or the phantom generator."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from tinycnn.data import CASE_PATTERN, Patches, evaluation_patches, training_patches
+from tinycnn.data.phantoms import phantoms
+
+PHANTOMS = 1000  # patches to train on when no folder is given
+TEST_PHANTOMS = 600
+UNSEEN = 2**32  # added to a seed: phantoms that no training run of that seed has seen
+
+
+def for_training(folder: str | None, case_pattern: str | None, seed: int) -> Patches:
+    """The folder's training patches, or phantoms."""
+    if folder is None:
+        return phantoms(PHANTOMS, seed)
+    return training_patches(folder, case_pattern or CASE_PATTERN)
+
+
+def for_judging(folder: str | None, case_pattern: str | None, seed: int) -> Patches:
+    """The folder's test patches (all, if it has no such part), or phantoms of another seed."""
+    if folder is None:
+        return phantoms(TEST_PHANTOMS, seed + UNSEEN)
+    return evaluation_patches(folder, case_pattern or CASE_PATTERN)
+
+
+def fingerprint(patches: Patches) -> str:
+    """A short text that changes when an image, a label or a case does."""
+    digest = hashlib.sha256(patches.images.tobytes())
+    for part in (patches.labels, patches.cases):
+        digest.update(part.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def described(folder: str | None, case_pattern: str | None, patches: Patches) -> dict[str, Any]:
+    """What to write down of the data."""
+    return {
+        "folder": folder,
+        "case_pattern": case_pattern,
+        "patches": len(patches),
+        "fingerprint": fingerprint(patches),
+    }

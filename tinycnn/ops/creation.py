@@ -1,0 +1,67 @@
+"""Tensors from a shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn.kernels.namespace import namespace
+from tinycnn.tensor import Tensor
+
+
+def full(
+    shape: tuple[int, ...], value: float, dtype: Any = np.float32, requires_grad: bool = False
+) -> Tensor:
+    """One value everywhere."""
+    return Tensor(np.full(shape, value, dtype), requires_grad)
+
+
+def zeros(*shape: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """0 everywhere.
+
+    >>> zeros(2, 3).shape
+    (2, 3)
+    """
+    return full(shape, 0, dtype, requires_grad)
+
+
+def ones(*shape: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """1 everywhere."""
+    return full(shape, 1, dtype, requires_grad)
+
+
+def full_like(x: Tensor, value: float) -> Tensor:
+    """One value everywhere, in the shape and dtype of x."""
+    return Tensor(namespace(x.array).full_like(x.array, value))
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    """0 everywhere, in the shape and dtype of x."""
+    return full_like(x, 0)
+
+
+def ones_like(x: Tensor) -> Tensor:
+    """1 everywhere, in the shape and dtype of x."""
+    return full_like(x, 1)
+
+
+def eye(n: int, dtype: Any = np.float32) -> Tensor:
+    """The identity matrix (n, n)."""
+    return Tensor(np.eye(n, dtype=dtype))
+
+
+def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, … below end; `arange(n)` counts from 0. Integers give int64, else
+    float32.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    integers = all(isinstance(v, int) for v in (start, end, step))
+    return Tensor(
+        np.arange(start, end, step).astype(dtype or (np.int64 if integers else np.float32))
+    )
+
+
+def linspace(start: float, end: float, steps: int, dtype: Any = np.float32) -> Tensor:
+    """`steps` numbers at equal distances from start to end, both included."""
+    return Tensor(np.linspace(start, end, steps).astype(dtype))

@@ -1,0 +1,110 @@
+"""Gives Tensor its operators and methods: each is an operation of this floor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn.ops import activation, arithmetic, inplace, matrix, reduction, shape
+from tinycnn.tensor import Tensor
+
+
+def _reflected(operation: Any) -> Any:
+    """The method for `number − tensor`."""
+    return lambda self, other: operation(other, self)
+
+
+def _sized(operation: Any) -> Any:
+    """A method that takes its last argument, a tuple, as one or as many: `x.reshape(2, 3)`."""
+
+    def method(self: Tensor, *sizes: Any) -> Tensor:
+        given = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+        result: Tensor = operation(self, tuple(given))
+        return result
+
+    return method
+
+
+def _getitem(self: Tensor, index: Any) -> Tensor:
+    """x[index]; a Tensor of integers or booleans within the index counts as its array."""
+    return shape.getitem(self, inplace.plain(index))
+
+
+def _to(self: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype; itself if it has that already."""
+    return self if self.dtype == dtype else arithmetic.cast(self, dtype)
+
+
+def _transposed(self: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return shape.transpose(self, -1, -2) if self.ndim > 1 else self
+
+
+OPERATORS: dict[str, Any] = {
+    "__add__": arithmetic.add,
+    "__sub__": arithmetic.sub,
+    "__mul__": arithmetic.mul,
+    "__truediv__": arithmetic.div,
+    "__pow__": arithmetic.pow,
+    "__matmul__": matrix.matmul,
+}
+PLAIN: dict[str, Any] = {
+    "__neg__": arithmetic.neg,
+    "__abs__": arithmetic.abs,
+    "__eq__": arithmetic.eq,
+    "__ne__": arithmetic.ne,
+    "__lt__": arithmetic.lt,
+    "__le__": arithmetic.le,
+    "__gt__": arithmetic.gt,
+    "__ge__": arithmetic.ge,
+    "__and__": arithmetic.logical_and,
+    "__or__": arithmetic.logical_or,
+    "__invert__": arithmetic.logical_not,
+    "__getitem__": _getitem,
+    "__setitem__": inplace.setitem,
+    "__iadd__": inplace.augmented("__iadd__", arithmetic.add, inplace.add_),
+    "__isub__": inplace.augmented("__isub__", arithmetic.sub, inplace.sub_),
+    "__imul__": inplace.augmented("__imul__", arithmetic.mul, inplace.mul_),
+    "__itruediv__": inplace.augmented("__itruediv__", arithmetic.div, inplace.div_),
+    "reshape": _sized(shape.reshape),
+    "view": _sized(shape.reshape),
+    "permute": _sized(shape.permute),
+    "expand": _sized(shape.expand),
+    "to": _to,
+    "astype": _to,  # NumPy's name, so that a derivative's line works on both
+    "float": lambda self: _to(self, np.float32),
+    "double": lambda self: _to(self, np.float64),
+    "long": lambda self: _to(self, np.int64),
+    "T": property(_transposed),
+    "clip": arithmetic.clamp,
+}
+# methods of the operation's own name
+NAMED: dict[Any, str] = {
+    arithmetic: "add sub mul div neg pow exp expm1 log log1p sqrt sign abs maximum minimum clamp "
+    "clone isfinite isnan eq ne lt le gt ge",
+    shape: "transpose flatten squeeze unsqueeze flip split chunk",
+    reduction: "sum mean var std prod amax amin max min argmax argmin logsumexp gather all any",
+    activation: "sigmoid tanh relu softmax log_softmax",
+    matrix: "matmul",
+    inplace: "add_ sub_ mul_ div_ copy_ fill_ zero_",
+}
+
+
+def _attach(name: str, method: Any) -> None:
+    if not isinstance(method, property) and not hasattr(method, "__get__"):
+        operation = method  # a Function is no method by itself: it must be handed the tensor
+        method = lambda self, *args, **kwargs: operation(self, *args, **kwargs)  # noqa: E731
+        method.__doc__ = operation.__doc__
+    setattr(Tensor, name, method)
+
+
+def attach() -> None:
+    """Attach them all."""
+    for name, method in {**OPERATORS, **PLAIN}.items():
+        _attach(name, method)
+    for name, operation in OPERATORS.items():
+        setattr(Tensor, name.replace("__", "__r", 1), _reflected(operation))
+    for module, names in NAMED.items():
+        for name in names.split():
+            _attach(name, getattr(module, name))

@@ -1,0 +1,164 @@
+"""Many elements to one: sums, means, extremes, along some axes or all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinycnn.function import Value, differentiable
+from tinycnn.kernels.namespace import namespace
+from tinycnn.ops.arithmetic import exp, log, mul, sqrt, where
+from tinycnn.ops.shape import broadcast_to, getitem, tournament
+from tinycnn.tensor import Tensor
+
+Dims = int | Sequence[int] | None
+
+
+def _axes(dim: Dims, ndim: int) -> tuple[int, ...]:
+    """The axes meant, counted from the front."""
+    if dim is None:
+        return tuple(range(ndim))
+    return tuple(d % ndim for d in ([dim] if isinstance(dim, int) else dim))
+
+
+def _spread(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
+    """A reduced array back in the shape it was reduced from, every element repeated."""
+    axes = _axes(dim, len(x_shape))
+    kept = tuple(1 if i in axes else n for i, n in enumerate(x_shape))
+    return broadcast_to(g.reshape(kept), x_shape)
+
+
+def _numpy_axis(dim: Dims) -> Any:
+    return dim if dim is None or isinstance(dim, int) else tuple(dim)
+
+
+@differentiable
+def sum(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """The sum over some axes, or all."""
+    return x.sum(_numpy_axis(dim), keepdims=keepdim)
+
+
+@sum.derivative("x")
+def _(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
+    return _spread(g, x_shape, dim)
+
+
+@differentiable
+def amax(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """The largest element over some axes; equal maxima share the gradient evenly."""
+    return x.max(_numpy_axis(dim), keepdims=keepdim)
+
+
+@differentiable
+def amin(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """The smallest element over some axes; equal minima share the gradient evenly."""
+    return x.min(_numpy_axis(dim), keepdims=keepdim)
+
+
+@amax.derivative("x")
+@amin.derivative("x")
+def _(g: Value, x: Value, result: Value, dim: Dims) -> Value:
+    meets = x == _spread(result, x.shape, dim)
+    count = sum(meets, dim, True)
+    return where(meets, _spread(g, x.shape, dim) / count, 0)
+
+
+def mean(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """The mean over some axes, or all."""
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"mean: of {x.dtype} numbers; make them floating-point")
+    return sum(x, dim, keepdim) / _count(x, dim)
+
+
+def var(x: Value, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Value:
+    """The variance Σ(x − mean)² / (n − correction) over some axes, or all."""
+    deviation = x - mean(x, dim, True)
+    return sum(deviation * deviation, dim, keepdim) / (_count(x, dim) - correction)
+
+
+def std(x: Value, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Value:
+    """The standard deviation, the root of `var`."""
+    return sqrt(var(x, dim, correction, keepdim))
+
+
+def _count(x: Value, dim: Dims) -> int:
+    return int(np.prod([x.shape[i] for i in _axes(dim, x.ndim)]))
+
+
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The product along an axis, or of all; multiplied in pairs, so zeros do its derivative no
+    harm.
+    """
+    if dim is None:
+        return prod(x.reshape(-1), 0) if not keepdim else prod(x).reshape((1,) * x.ndim)
+    slices = [getitem(x, (slice(None),) * (dim % x.ndim) + (i,)) for i in range(x.shape[dim])]
+    out = tournament(mul, slices) if slices else Tensor(np.ones_like(x.array.sum(dim)))
+    return out.unsqueeze(dim) if keepdim else out
+
+
+def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """log Σ eˣ over some axes, without overflow."""
+    top = amax(x.detach(), dim, True)
+    top = where(top.isfinite(), top, 0)
+    out: Tensor = log(sum(exp(x - top), dim, True)) + top
+    return out if keepdim else out.reshape(sum(x.detach(), dim).shape)
+
+
+class Extremes(NamedTuple):
+    """The extreme values along an axis, and where they were."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the largest element is, the first of equal ones; integers, without a gradient."""
+    return _where_extreme("argmax", x, dim, keepdim)
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the smallest element is, the first of equal ones; integers, without a gradient."""
+    return _where_extreme("argmin", x, dim, keepdim)
+
+
+def _where_extreme(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    xp = namespace(x.array)
+    return Tensor(xp.asarray(getattr(xp, name)(x.array, axis=dim, keepdims=keepdim)))
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """out[…, i, …] = x[…, index[…, i, …], …] along an axis; `index` has x's number of axes."""
+    xp = namespace(x.array)
+    grid = list(xp.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[dim] = index.array
+    return getitem(x, tuple(grid))
+
+
+def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The largest element of all; or along an axis (values, indices), the first of equal ones."""
+    return amax(x) if dim is None else _extremes(x, dim, keepdim, argmax)
+
+
+def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest element of all; or along an axis (values, indices), the first of equal ones."""
+    return amin(x) if dim is None else _extremes(x, dim, keepdim, argmin)
+
+
+def _extremes(x: Tensor, dim: int, keepdim: bool, find: Any) -> Extremes:
+    indices = find(x, dim, True)
+    values = gather(x, dim, indices)
+    if not keepdim:
+        values, indices = values.squeeze(dim), indices.squeeze(dim)
+    return Extremes(values, indices)
+
+
+def all(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Whether every element is true (not 0)."""
+    return Tensor(np.asarray(x.array.all(axis=dim, keepdims=keepdim)))
+
+
+def any(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Whether an element is true (not 0)."""
+    return Tensor(np.asarray(x.array.any(axis=dim, keepdims=keepdim)))

@@ -1,0 +1,171 @@
+"""The training loop: batches in, loss, gradients, a step; and what a network says of images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinycnn import metrics, random
+from tinycnn.data import Loader, Patches, compose, flips_and_quarter_turns, gain_and_offset, shifts
+from tinycnn.errors import InputError
+from tinycnn.grad_mode import no_grad
+from tinycnn.kernels.types import Array
+from tinycnn.models import build
+from tinycnn.nn import Module
+from tinycnn.nn.functional import binary_cross_entropy_with_logits, sigmoid
+from tinycnn.optim import SGD
+from tinycnn.optim.lr_scheduler import CosineAnnealingLR
+from tinycnn.tensor import Tensor
+
+AUGMENTATIONS = {
+    "none": None,
+    "symmetries": flips_and_quarter_turns,
+    "shifts": compose(flips_and_quarter_turns, shifts(2)),
+    "exposure": compose(flips_and_quarter_turns, gain_and_offset(0.2, 0.1)),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides, with the data, what a training run gives.
+
+    Attributes:
+        model: the network's name, see `tinycnn.models`.
+        epochs: how often every patch is seen.
+        seed: of the first weights, the order of the patches, augmentation and dropout.
+        batch_size: patches a step.
+        lr: the first learning rate; it falls to 0 along half a cosine.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        augment: a key of `AUGMENTATIONS`.
+    """
+
+    model: str = "exercise"
+    epochs: int = 100
+    seed: int = 0
+    batch_size: int = 32
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    augment: str = "symmetries"
+
+
+class Training:
+    """A network on its way from its first weights to its last, an epoch at a time.
+
+    Each epoch takes all its chance from the seed and its own number, so nothing but `state` is
+    needed to go on after an interruption, and the bits at the end are the same.
+
+    >>> from tinycnn.data.phantoms import phantoms
+    >>> training = Training(Recipe(epochs=1), phantoms(64, seed=0))
+    >>> sorted(training.run_epoch())
+    ['epoch', 'lr', 'seconds', 'train_accuracy', 'train_loss']
+    """
+
+    def __init__(self, recipe: Recipe, patches: Patches) -> None:
+        random.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.model: Module = build(recipe.model, patches.images.shape[1:])
+        self.optimizer = SGD(
+            self.model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
+        )
+        self.schedule = CosineAnnealingLR(self.optimizer, recipe.epochs)
+        augment = AUGMENTATIONS[recipe.augment]
+        self.loader = Loader(patches, recipe.batch_size, True, recipe.seed, augment)
+        self.epoch = 0
+
+    def run_epoch(self, after_batch: Callable[[float, float], Any] | None = None) -> dict[str, Any]:
+        """See every patch once; gives the epoch's number, learning rate, loss and accuracy.
+
+        Args:
+            after_batch: called with the mean loss and accuracy of the epoch so far.
+        """
+        began, lr = time.perf_counter(), self.optimizer.lr
+        random.manual_seed((self.recipe.seed, self.epoch, 1))  # for dropout; the loader has its own
+        self.model.train()
+        loss_sum = correct = seen = 0.0
+        for images, labels in self.loader.epoch(self.epoch):
+            loss, right = self._step(images, labels)
+            loss_sum, correct, seen = (
+                loss_sum + loss * len(labels),
+                correct + right,
+                seen + len(labels),
+            )
+            if after_batch is not None:
+                after_batch(loss_sum / seen, correct / seen)
+        self.epoch += 1
+        self.schedule.step()
+        return {
+            "epoch": self.epoch,
+            "lr": lr,
+            "train_loss": loss_sum / seen,
+            "train_accuracy": correct / seen,
+            "seconds": time.perf_counter() - began,
+        }
+
+    def _step(self, images: Array, labels: Array) -> tuple[float, int]:
+        """One batch: forward, backward, and a step downhill."""
+        target = Tensor(labels.astype(np.float32)[:, None])
+        logits = self.model(Tensor(images))
+        loss = binary_cross_entropy_with_logits(logits, target)
+        if not np.isfinite(loss.array):
+            raise InputError(f"epoch {self.epoch + 1}: the loss is {loss.item()}: it diverged")
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        right = (logits.array > 0) == (target.array > 0.5)
+        return loss.item(), int(right.sum())
+
+    def state(self) -> dict[str, Array]:
+        """All arrays that the next epoch depends on: weights, buffers and velocities."""
+        weights = {f"model.{k}": v.array for k, v in self.model.state_dict().items()}
+        return weights | {f"optimizer.{k}": v for k, v in self.optimizer.state_dict().items()}
+
+    def resume(self, state: dict[str, Array], epoch: int) -> None:
+        """Go on from `state` after so many epochs.
+
+        Raises:
+            KeyError, ValueError: the state is another network's.
+        """
+        parts: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}}
+        for key, array in state.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = array
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.epoch = epoch
+        self.schedule.resume(epoch)
+
+
+def logits(model: Module, images: Array, batch_size: int = 128) -> Array:
+    """A network's output for images (N, C, H, W), in evaluation mode: (N,) float32."""
+    model.eval()
+    with no_grad():
+        starts = range(0, len(images), batch_size)
+        parts = [model(Tensor(images[i : i + batch_size])).array[:, 0] for i in starts]
+    return np.concatenate(parts)
+
+
+def probabilities(model: Module, images: Array) -> Array:
+    """The probability of a cluster in each image: (N,) float64."""
+    return _probability(logits(model, images))
+
+
+def _probability(z: Array) -> Array:
+    return sigmoid(Tensor(z.astype(np.float64))).array
+
+
+def validate(model: Module, patches: Patches) -> dict[str, float]:
+    """Loss, accuracy at 0.5 and AUC on patches the network is not trained on."""
+    z = logits(model, patches.images)
+    target = Tensor(patches.labels.astype(np.float64))
+    loss = binary_cross_entropy_with_logits(Tensor(z.astype(np.float64)), target)
+    return {
+        "val_loss": loss.item(),
+        "val_accuracy": float(((z > 0) == (patches.labels == 1)).mean()),
+        "val_auc": metrics.auc(patches.labels, z),
+    }
