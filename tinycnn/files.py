@@ -11,7 +11,7 @@ from typing import Any
 from tinycnn.errors import InputError
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all: into a temporary file of the same folder, flushed to the
     disk, then renamed.
 

@@ -24,9 +24,9 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from tinycnn import anomaly
-from tinycnn.autograd import Node
 from tinycnn.grad_mode import is_grad_enabled
 from tinycnn.kernels.namespace import namespace
+from tinycnn.node import Node
 from tinycnn.tensor import Tensor
 
 P = ParamSpec("P")

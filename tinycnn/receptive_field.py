@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from tinycnn.autograd import Node
+from tinycnn.node import Node
 from tinycnn.tensor import Tensor
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.autograd import edge_of, reachable
+from tinycnn.autograd import reachable
 from tinycnn.grad_mode import enable_grad
 from tinycnn.nn import BatchNorm2d, Conv2d, Linear, Module, Sequential
+from tinycnn.node import edge_of
 from tinycnn.receptive_field import Fields, receptive_fields
 from tinycnn.tensor import Tensor
 

@@ -10,7 +10,8 @@ import numpy as np
 from tinycnn.kernels.types import Array
 
 if TYPE_CHECKING:
-    from tinycnn.autograd import HookHandle, Node
+    from tinycnn.hooks import HookHandle
+    from tinycnn.node import Node
 
 Hook = Callable[["Tensor"], "Tensor | None"]
 
@@ -18,7 +19,8 @@ Hook = Callable[["Tensor"], "Tensor | None"]
 class Tensor:
     """An array, whether a gradient is wanted for it, and the node of the graph that made it.
 
-    Operators and methods are attached by `tinycnn.ops.methods`, `backward` by `tinycnn.autograd`.
+    Operators and methods are attached by `tinycnn.ops.methods`, `backward` by
+    `tinycnn.autograd` and hooks by `tinycnn.hooks`.
 
     Attributes:
         array: the NumPy (or CuPy) array itself. Written to directly, it changes unseen by the

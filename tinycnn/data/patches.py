@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinycnn.kernels.types import Array
 
 
@@ -19,6 +17,7 @@ class Patches:
         cases: (N,) str; patches of one case may overlap, so a split never parts them.
         names: (N,) str; where each image came from.
 
+    >>> import numpy as np
     >>> two = Patches(np.zeros((2, 1, 4, 4), np.float32), np.array([0, 1]),
     ...               np.array(["0007", "0012"]), np.array(["a.pgm", "b.pgm"]))
     >>> len(two), two[two.labels == 1].names.tolist()
@@ -40,6 +39,4 @@ class Patches:
 
     def __getitem__(self, which: Array | slice) -> Patches:
         """The patches at some indexes, or where a mask is true."""
-        return Patches(
-            self.images[which], self.labels[which], self.cases[which], self.names[which]
-        )
+        return Patches(self.images[which], self.labels[which], self.cases[which], self.names[which])

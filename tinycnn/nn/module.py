@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinycnn.autograd import HookHandle
+from tinycnn.hooks import HookHandle
 from tinycnn.kernels.types import Array
 from tinycnn.nn.backward_hook import watch_backward
 from tinycnn.nn.parameter import Parameter

@@ -8,9 +8,9 @@ that a figure printed in grey still reads.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tinycnn.files import write_bytes
@@ -83,7 +83,7 @@ def say(figure: Figure, text: str) -> Figure:
 
 
 @styled
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Writes a figure as PNG: the whole file or none, and the same bytes for the same figure.
 
     Raises:

@@ -1,0 +1,49 @@
+# Everything happens in a virtual environment of its own; a fresh machine needs git, make and
+# Python >= 3.11.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test parity bench clean
+
+# Train on phantoms, judge on others, and say where the pictures are.
+demo: .venv/demo
+	rm -rf runs/demo
+	$(BIN)/tinycnn train --epochs 30 --out runs/demo
+	$(BIN)/tinycnn evaluate runs/demo
+	@echo
+	@echo "The pictures are in runs/demo/figures:" && ls runs/demo/figures
+
+# Lint, types, floors, then every test that needs no PyTorch.
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto -q
+
+# The tests against PyTorch.
+parity: .venv/parity
+	$(BIN)/pytest -n auto -q -m parity tests/parity
+
+# One fit of the exercise's network beside PyTorch's, in one run.
+bench: .venv/parity
+	$(BIN)/python benchmarks/fit.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python pyproject.toml
+	$(BIN)/pip install -q -e .
+	touch $@
+
+.venv/test: .venv/bin/python pyproject.toml
+	$(BIN)/pip install -q -e ".[test]"
+	touch $@ .venv/demo
+
+.venv/parity: .venv/test
+	$(BIN)/pip install -q -e ".[parity]"
+	touch $@
+
+clean:
+	rm -rf .venv runs build *.egg-info
