@@ -71,8 +71,13 @@ def _leading_to(targets: set[Edge], nodes: list[Node]) -> set[Edge]:
 def _call_hooks(hooks: dict[int, Hook] | None, g: Any) -> Any:
     for hook in list((hooks or {}).values()):
         recorded = isinstance(g, Tensor)
-        changed = hook(g if recorded else Tensor(g))
+        changed = hook(g if recorded else Tensor(namespace(g).asarray(g)))
         if changed is not None:
+            if changed.shape != g.shape:
+                raise RuntimeError(
+                    f"hook: its gradient has shape {changed.shape}, the tensor's {g.shape}"
+                )
+            changed = changed.to(g.dtype)
             g = changed if recorded else changed.array
     return g
 

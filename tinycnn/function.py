@@ -62,6 +62,7 @@ class Function(Generic[P]):
         self.__qualname__ = forward.__qualname__
         self.__wrapped__ = forward
         self.rules: list[Rule] = []
+        self._ruled: set[int] = set()  # the arguments some rule is for
         self._forward: Callable[..., Any] = forward
         self._saves = saves
         self._signature = inspect.signature(forward)
@@ -76,6 +77,7 @@ class Function(Generic[P]):
         def declare(rule: R) -> R:
             asked = list(inspect.signature(rule).parameters)[1:]
             positions = tuple(self._names.index(name) for name in names)
+            self._ruled.update(positions)
             self.rules.append(Rule(positions, tuple(map(self._need, asked)), rule))
             return rule
 
@@ -92,9 +94,10 @@ class Function(Generic[P]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
         """Apply to Tensors, arrays and numbers; the result is a Tensor if any of them is one."""
-        inputs: Any = args if len(args) == len(self._names) else self._bind(*args, **kwargs)
+        plain = len(args) == len(self._names) and not kwargs
+        inputs: Any = args if plain else self._bind(*args, **kwargs)
         arrays = [a.array if isinstance(a, Tensor) else a for a in inputs]
-        made = self._forward(*arrays)
+        made = self._apply(arrays)
         saved: list[Any] = []
         if self._saves:
             made, *saved = made
@@ -107,14 +110,34 @@ class Function(Generic[P]):
             anomaly.check(self.name, "forward", made, arrays, anomaly.caller())
 
         out = Tensor(made)
-        if made.base is not None and namespace(made).may_share_memory(made, tensors[0].array):
+        first = tensors[0].array
+        if made is first or (
+            made.base is not None and namespace(made).may_share_memory(made, first)
+        ):
             out.changes = tensors[0].changes  # a view: who changes the one changes the other
         if self.rules and is_grad_enabled() and made.dtype.kind == "f":
             wanted = [isinstance(a, Tensor) and a.requires_grad for a in inputs]
             if any(wanted):
+                self._check_rules(wanted)
                 out.node = Node(self, inputs, wanted, out, saved)
                 out.requires_grad = True
         return out
+
+    def _apply(self, arrays: list[Any]) -> Any:
+        """The plain function; NumPy's complaints about shapes get the operation's name."""
+        try:
+            return self._forward(*arrays)
+        except (ValueError, IndexError) as error:
+            raise type(error)(f"{self.name}: {error}") from error
+
+    def _check_rules(self, wanted: list[bool]) -> None:
+        """Refuse a gradient that would silently never come."""
+        for i, want in enumerate(wanted):
+            if want and i not in self._ruled:
+                raise TypeError(
+                    f"{self.name}: it has no derivative with respect to {self._names[i]!r}; "
+                    "detach() it"
+                )
 
     def _bind(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """All arguments in their order, defaults filled in."""

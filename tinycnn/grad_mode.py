@@ -1,5 +1,7 @@
 """Whether operations remember how their results were made."""
 
+from __future__ import annotations
+
 import threading
 from contextlib import ContextDecorator
 from types import TracebackType
@@ -24,6 +26,10 @@ class _Switch(ContextDecorator):
 
     def __init__(self) -> None:
         self._before: list[bool] = []
+
+    def _recreate_cm(self) -> _Switch:
+        # a decorator's switch serves every call: each needs its own, whatever its thread
+        return type(self)()
 
     def __enter__(self) -> None:
         self._before.append(_mode.remembering)

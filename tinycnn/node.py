@@ -110,7 +110,7 @@ class Node:
             ):
                 if edge is not None and of(edge):
                     if anomaly.watching():
-                        self._check_finite(gradient, g)
+                        self._check_finite(gradient, (g, *values.values()))
                     yield edge, self._fit(gradient, edge)
 
     def _values(self, recording: bool) -> dict[str, Any]:
@@ -160,9 +160,9 @@ class Node:
         repeated = [i for i, n in enumerate(shape, lead) if n == 1 and gradient.shape[i] != 1]
         return gradient.sum((*range(lead), *repeated)).reshape(shape)
 
-    def _check_finite(self, gradient: Any, g: Any) -> None:
-        gradient, g = (v.array if isinstance(v, Tensor) else v for v in (gradient, g))
-        anomaly.check(self.name, "backward", gradient, (g,), self.made_at)
+    def _check_finite(self, gradient: Any, inputs: tuple[Any, ...]) -> None:
+        gradient, *arrays = (v.array if isinstance(v, Tensor) else v for v in (gradient, *inputs))
+        anomaly.check(self.name, "backward", gradient, arrays, self.made_at)
 
 
 Edge: TypeAlias = Node | Tensor

@@ -113,8 +113,8 @@ class Tensor:
         return self.array.size
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask for a gradient, or no longer; only floating-point and complex tensors have one."""
-        if requires_grad and self.dtype.kind not in "fc":
+        """Ask for a gradient, or no longer; only floating-point tensors have one."""
+        if requires_grad and self.dtype.kind != "f":
             raise TypeError(
                 f"requires_grad: a {self.dtype} tensor has no gradient; make it floating-point"
             )
@@ -138,8 +138,8 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        self.array = value.array
-        self.changes[0] += 1
+        self.changes[0] += 1  # for derivatives that need the old values
+        self.array, self.changes = value.array, value.changes
 
     def numpy(self) -> Array:
         """The values as a NumPy array to read: it shares the memory and can't be written to."""
@@ -178,6 +178,9 @@ class Tensor:
 
     __hash__ = object.__hash__  # `==` compares elements; a tensor is its own key
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
     def __repr__(self) -> str:
         body = np.array2string(np.asarray(self.array), separator=", ", prefix="tensor(")
         if self.dtype not in (np.float32, np.int64, np.bool_):
@@ -203,7 +206,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """
     if isinstance(data, Tensor):
         data = data.array
-    array = data.copy() if hasattr(data, "__array_namespace__") else np.array(data)
+    is_array = hasattr(data, "__array_namespace__") and not isinstance(data, np.generic)
+    array = data.copy() if is_array else np.array(data)
     if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
         dtype = np.float32  # Python numbers, as in PyTorch
     if array.dtype == object:

@@ -30,12 +30,12 @@ def watch_backward(module: Module, x: Tensor, hooks: list[Callable[..., Any]]) -
     passed: list[Tensor] = []
 
     def call(grad_input: Tensor | None, grad_output: Tensor) -> Tensor | None:
-        replaced = None
         for hook in hooks:
             replaced = hook(module, (grad_input,), (grad_output,))
-        replaced = replaced[0] if isinstance(replaced, tuple) else replaced
-        # without a gradient for the input there is none to replace
-        return None if grad_input is None else replaced
+            # without a gradient for the input there is none to replace
+            if replaced is not None and grad_input is not None:
+                grad_input = replaced[0] if isinstance(replaced, tuple) else replaced
+        return grad_input
 
     if x.requires_grad:
         x = gate(x)

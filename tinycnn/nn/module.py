@@ -53,13 +53,16 @@ class Module:
         if name in self._buffers and isinstance(value, Tensor):
             self._buffers[name] = value
             return
+        is_parameter, is_module = isinstance(value, Parameter), isinstance(value, Module)
+        if name in self._parameters and isinstance(value, Tensor) and not is_parameter:
+            raise TypeError(f"{type(self).__name__}: {name} is a Parameter; assign one")
+        home = self._parameters if is_parameter else self._modules if is_module else None
         for registry in (self._parameters, self._modules, self._buffers):
-            registry.pop(name, None)
+            if registry is not home:  # where it stays, it keeps its place
+                registry.pop(name, None)
         self.__dict__.pop(name, None)
-        if isinstance(value, Parameter):
-            self._parameters[name] = value
-        elif isinstance(value, Module):
-            self._modules[name] = value
+        if home is not None:
+            home[name] = value
         else:
             object.__setattr__(self, name, value)
 
@@ -235,7 +238,9 @@ class Module:
                     f"load_state_dict: {name} has shape {tuple(state[name].shape)}, "
                     f"the module's {own[name].shape}"
                 )
-        for name in shared:
+            if state[name].dtype.kind not in "fiub":
+                raise ValueError(f"load_state_dict: {name} holds {state[name].dtype}, not numbers")
+        for name in sorted(shared):
             own[name].copy_(state[name])
 
     # ---- telling -----------------------------------------------------------------------------

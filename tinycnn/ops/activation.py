@@ -60,10 +60,15 @@ def _(g: Value, x: Value) -> Value:
     return relu_grad(g, x)
 
 
+@relu_grad.derivative("x")
+def _(h: Value) -> Value:
+    return h * 0
+
+
 @differentiable
 def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     """x for x > 0, a small multiple of it else. Maas, Hannun & Ng (2013)."""
-    return namespace(x).where(x.real > 0, x, negative_slope * x)
+    return namespace(x).where(x.real > 0, x, float(negative_slope) * x)
 
 
 @leaky_relu.derivative("x")
@@ -74,7 +79,7 @@ def _(g: Value, x: Value, negative_slope: float) -> Value:
 @differentiable
 def elu(x: Value, alpha: float = 1.0) -> Value:
     """x for x > 0, α(eˣ − 1) else. Clevert, Unterthiner & Hochreiter (2016)."""
-    return kernels.of(x).elu(x, alpha)
+    return kernels.of(x).elu(x, float(alpha))
 
 
 @elu.derivative("x")

@@ -247,12 +247,12 @@ def maximum(x: Value, y: Value) -> Value:
 
 @maximum.derivative("x")
 def _(g: Value, x: Value, y: Value) -> Value:
-    return where(x == y, g / 2, where(x > y, g, 0))
+    return where(x < y, 0, where(x == y, g / 2, g))  # NaN, which wins, gets it too
 
 
 @maximum.derivative("y")
 def _(g: Value, x: Value, y: Value) -> Value:
-    return where(x == y, g / 2, where(y > x, g, 0))
+    return where(y < x, 0, where(x == y, g / 2, g))
 
 
 @differentiable
@@ -264,12 +264,12 @@ def minimum(x: Value, y: Value) -> Value:
 
 @minimum.derivative("x")
 def _(g: Value, x: Value, y: Value) -> Value:
-    return where(x == y, g / 2, where(x < y, g, 0))
+    return where(x > y, 0, where(x == y, g / 2, g))
 
 
 @minimum.derivative("y")
 def _(g: Value, x: Value, y: Value) -> Value:
-    return where(x == y, g / 2, where(y < x, g, 0))
+    return where(y > x, 0, where(x == y, g / 2, g))
 
 
 @differentiable
@@ -341,9 +341,11 @@ def logical_not(x: Value) -> Value:
 
 def isfinite(x: Tensor) -> Tensor:
     """Where x is neither infinite nor NaN."""
-    return Tensor(namespace(x.array).isfinite(x.array))
+    xp = namespace(x.array)
+    return Tensor(xp.asarray(xp.isfinite(x.array)))
 
 
 def isnan(x: Tensor) -> Tensor:
     """Where x is NaN."""
-    return Tensor(namespace(x.array).isnan(x.array))
+    xp = namespace(x.array)
+    return Tensor(xp.asarray(xp.isnan(x.array)))

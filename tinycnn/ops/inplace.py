@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinycnn.grad_mode import is_grad_enabled
 from tinycnn.tensor import Tensor
 
@@ -21,7 +23,11 @@ def assign(x: Tensor, name: str, index: Any, value: Any) -> Tensor:
             f"{name}: an in-place change of a tensor that requires a gradient, or by one; "
             "use an operation with a new result, or tc.no_grad()"
         )
-    x.array[plain(index)] = plain(value)
+    value = plain(value)
+    kind = getattr(value, "dtype", np.result_type(type(value))).kind
+    if kind in "fc" and kind != x.dtype.kind and x.dtype.kind != "c":
+        raise TypeError(f"{name}: {x.dtype} cannot hold the new values; convert the tensor")
+    x.array[plain(index)] = value
     x.changes[0] += 1
     return x
 

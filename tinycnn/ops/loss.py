@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinycnn.function import Value, differentiable
 from tinycnn.ops.activation import log_softmax, softplus
-from tinycnn.ops.arithmetic import clamp, log, log1p, maximum
+from tinycnn.ops.arithmetic import alike, clamp, log, log1p, maximum
 from tinycnn.ops.reduction import gather, mean, sum
 from tinycnn.tensor import Tensor
 
@@ -46,6 +46,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
 @differentiable
 def bernoulli_surprise(p: Value, t: Value) -> Value:
     """The operation under `binary_cross_entropy`."""
+    p, t = alike(p, t)
     return -(t * clamp(log(p), -100) + (1 - t) * clamp(log1p(-p), -100))
 
 

@@ -55,5 +55,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input has {x.shape[-1]} features, but weight {tuple(weight.shape)} "
             f"expects {weight.shape[1]}"
         )
+    if bias is not None and tuple(bias.shape) != tuple(weight.shape[:1]):
+        raise ValueError(f"linear: bias has shape {tuple(bias.shape)}, needs ({weight.shape[0]},)")
     out = matmul(x, transpose(weight, 0, 1))
     return out if bias is None else out + bias

@@ -28,7 +28,28 @@ def _sized(operation: Any) -> Any:
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
     """x[index]; a Tensor of integers or booleans within the index counts as its array."""
-    return shape.getitem(self, inplace.plain(index))
+    return shape.getitem(self, _kept(index))
+
+
+def _kept(index: Any) -> Any:
+    """An index in arrays of its own: the derivative needs it as it is now."""
+    if isinstance(index, tuple):
+        return tuple(_kept(part) for part in index)
+    index = inplace.plain(index)
+    return index.copy() if isinstance(index, list) or hasattr(index, "shape") else index
+
+
+def _equal(self: Tensor, other: Any) -> Any:
+    """Elementwise; what is no number equals no tensor."""
+    return arithmetic.eq(self, other) if _comparable(other) else NotImplemented
+
+
+def _unequal(self: Tensor, other: Any) -> Any:
+    return arithmetic.ne(self, other) if _comparable(other) else NotImplemented
+
+
+def _comparable(other: Any) -> bool:
+    return hasattr(other, "dtype") or isinstance(other, int | float | complex)
 
 
 def _to(self: Tensor, dtype: Any) -> Tensor:
@@ -52,8 +73,8 @@ OPERATORS: dict[str, Any] = {
 PLAIN: dict[str, Any] = {
     "__neg__": arithmetic.neg,
     "__abs__": arithmetic.abs,
-    "__eq__": arithmetic.eq,
-    "__ne__": arithmetic.ne,
+    "__eq__": _equal,
+    "__ne__": _unequal,
     "__lt__": arithmetic.lt,
     "__le__": arithmetic.le,
     "__gt__": arithmetic.gt,

@@ -20,7 +20,7 @@ def normalize(
     x: Value, weight: Value, bias: Value, average: Value, variance: Value, eps: float
 ) -> Value:
     """The operation under `batch_norm` in training; `average` and `variance` are those of x."""
-    inv_std = 1 / namespace(x).sqrt(variance + eps)
+    inv_std = 1 / namespace(x).sqrt(variance + float(eps))
     return kernels.of(x).batch_norm(x, average, inv_std, weight, bias), average, inv_std
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
-from tinycnn.ops.arithmetic import exp, log, mul, sqrt, where
+from tinycnn.ops.arithmetic import eq, exp, log, logical_or, mul, ne, sqrt, where
 from tinycnn.ops.shape import broadcast_to, getitem, tournament
 from tinycnn.tensor import Tensor
 
@@ -60,7 +60,8 @@ def amin(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
 @amax.derivative("x")
 @amin.derivative("x")
 def _(g: Value, x: Value, result: Value, dim: Dims) -> Value:
-    meets = x == _spread(result, x.shape, dim)
+    # a NaN, which wins, equals nothing
+    meets = logical_or(eq(x, _spread(result, x.shape, dim)), ne(x, x))
     count = sum(meets, dim, True)
     return where(meets, _spread(g, x.shape, dim) / count, 0)
 
@@ -132,7 +133,7 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[…, i, …] = x[…, index[…, i, …], …] along an axis; `index` has x's number of axes."""
     xp = namespace(x.array)
     grid = list(xp.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[dim] = index.array
+    grid[dim] = index.array.copy()  # its values now, for the derivative later
     return getitem(x, tuple(grid))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import EllipsisType
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
+from tinycnn.ops.arithmetic import alike
 from tinycnn.tensor import Tensor
 
 T = TypeVar("T")
@@ -65,7 +67,7 @@ def place(x: Value, index: Any, shape: tuple[int, ...]) -> Value:
     xp = namespace(x)
     out = xp.zeros(shape, x.dtype)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(hasattr(part, "dtype") or isinstance(part, list) for part in parts):
+    if not all(part is None or isinstance(part, int | slice | EllipsisType) for part in parts):
         xp.add.at(out, index, x)  # an index may occur twice
     else:
         out[index] = x
@@ -80,7 +82,7 @@ def _(g: Value, index: Any) -> Value:
 @differentiable
 def join(x: Value, y: Value, dim: int) -> Value:
     """Two arrays, one behind the other along an axis."""
-    return namespace(x, y).concatenate((x, y), dim)
+    return namespace(x, y).concatenate(alike(x, y), dim)
 
 
 @join.derivative("x")
