@@ -3,8 +3,9 @@
 The steps follow the radiation: breast tissue → calcifications → X-ray exposure → intensifying
 screen → film → digitiser. Lengths are in mm; attenuation is the exponent μ·t of Beer and Lambert's
 law, as a difference from a breast of fat alone; film blackening is an optical density (OD).
-The ranges below were chosen so that mean, standard deviation, noise and spectrum of the grey levels
-resemble those of film digitised at 85 µm. No pixel of a real mammogram enters.
+The ranges below were tuned by hand, until mean, standard deviation, noise and spectrum of the grey
+levels resembled those of film digitised at 85 µm, and by how well networks trained on phantoms
+alone did on such films. No pixel of a real mammogram enters.
 
 Sources:
     [1] Burgess, Jacobson, Judy: Human observer detection experiments with mammograms and
@@ -17,6 +18,8 @@ Sources:
     [5] Hubbell, Seltzer: Tables of X-ray mass attenuation coefficients. NISTIR 5632 (1995).
     [6] Nishikawa, Yaffe: Signal-to-noise properties of mammographic film-screen systems. Medical
         Physics 12 (1985) 32.
+    [7] Kallergi and others: Simulation model of mammographic calcifications based on the BI-RADS.
+        Academic Radiology 5 (1998) 670.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ NUMBER = (5, 40)  # calcifications a cluster: five within 1 cm make a group [3]
 SIZE_MM = (0.1, 1.0)  # longest diameter; 0.3 is typical [2]
 SPREAD_MM = (0.4, 1.6)  # standard deviation about the centre: clusters some 2 to 6 mm across
 MU_CALCIFICATION = (1.2, 2.2)  # per mm, apatite less tissue, from 25 down to 20 keV [5]
-ASPECT = {"round": (0.75, 1.0), "rod": (0.3, 0.6), "irregular": (0.6, 1.0)}  # width / length
+ASPECT = {"round": (0.75, 1.0), "rod": (0.3, 0.6), "irregular": (0.6, 1.0)}  # width / length [7]
 OVERSAMPLING = 4  # a 0.1 mm calcification is hardly wider than a pixel
 
 OD_FOG, OD_MAX = 0.2, 4.0  # density of unexposed and of saturated film
@@ -131,7 +134,7 @@ def patch(rng: np.random.Generator, case: Case, cluster: bool, size: int) -> Arr
 def tissue(rng: np.random.Generator, mean_mm: float, rms_mm: float, side: int) -> Array:
     """Thickness of glandular tissue in mm: noise with power ∝ 1/fᵝ, stretched along one direction.
 
-    The field wraps around; take a part of it.
+    The field wraps around: take a part of it. Waves longer than that part are its slow gradient.
     """
     fy, fx = _frequencies(side)
     angle, stretch = rng.uniform(0, np.pi), rng.uniform(1, 1.4)

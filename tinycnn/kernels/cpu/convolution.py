@@ -39,7 +39,8 @@ def conv2d(
 ) -> Array:
     """y[n, o] = b[o] + Σ over c and (i, j) of w[o, c, i, j] · x[n, c] shifted."""
     size = reference.output_size(x.shape, _kernel(weight.shape), stride, padding, dilation)
-    if not _long_rows_serve(x, size, stride, groups) or not same_dtype(x, weight, bias):
+    one_kind = same_dtype(x, weight, bias) and weight.shape[1] == x.shape[1]
+    if stride != (1, 1) or groups != 1 or not one_kind or x.size == 0 or min(size) <= 0:
         return reference.conv2d(x, weight, bias, stride, padding, dilation, groups)
     n, o = len(x), len(weight)
     offsets, padded = _offsets(weight.shape, x.shape, padding, dilation)
@@ -69,12 +70,9 @@ def conv2d_input_grad(
     reach = [dilation[axis] * (kernel[axis] - 1) for axis in (0, 0, 1, 1)]
     top, bottom, left, right = (r - p for r, p in zip(reach, padding, strict=True))
     mirrored = top, bottom, left, right
-    if (
-        not _long_rows_serve(g, x_shape[2:], stride, groups)
-        or min(mirrored) < 0
-        # an infinite weight would meet the padding's zeros, which the definition does not have
-        or not np.isfinite(weight).all()
-    ):
+    # an infinite weight would meet the padding's zeros, which the definition does not have
+    finite = np.isfinite(weight).all()
+    if stride != (1, 1) or groups != 1 or min(mirrored) < 0 or not finite:
         dx = reference.conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups)
         return np.asarray(dx, order="C")
     turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
@@ -92,9 +90,11 @@ def conv2d_weight_grad(
 ) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
     arguments = g, x, weight_shape, stride, padding, dilation, groups
-    if not _long_rows_serve(x, g.shape[2:], stride, groups) or not same_dtype(g, x):
+    n, o = len(x), weight_shape[0]
+    size = reference.output_size(x.shape, _kernel(weight_shape), stride, padding, dilation)
+    one_kind = same_dtype(g, x) and weight_shape[1] == x.shape[1] and g.shape == (n, o, *size)
+    if stride != (1, 1) or groups != 1 or not one_kind or g.size == 0:
         return reference.conv2d_weight_grad(*arguments)
-    n, o = g.shape[:2]
     offsets, padded = _offsets(weight_shape, x.shape, padding, dilation)
     blocks = _up(n, IMAGES) // IMAGES
     sums = np.zeros((blocks, _up(o, 4), len(offsets)), g.dtype)
@@ -109,11 +109,6 @@ def conv2d_weight_grad(
 
 def _kernel(weight_shape: Shape) -> Pair:
     return weight_shape[2], weight_shape[3]
-
-
-def _long_rows_serve(x: Array, size: Shape, stride: Pair, groups: int) -> bool:
-    """Whether the fast path can take the call, and there is something to compute."""
-    return stride == (1, 1) and groups == 1 and x.size > 0 and min(size) > 0
 
 
 def _up(n: int, multiple: int) -> int:
