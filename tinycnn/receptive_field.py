@@ -46,7 +46,7 @@ def receptive_fields(image: Tensor, nodes: list[Node]) -> dict[Node, Fields]:
 def _behind(node: Node, fields: Fields) -> Fields:
     """What units see that are made from units with these fields."""
     saved = node.saved or {}
-    if node.name == "matmul":
+    if node.name == "matmul" or (node.name == "sum" and {2, 3} <= set(saved["dim"] or (2, 3))):
         return ALL, ALL
     if node.name == "conv2d":
         kernel = saved["weight"].shape[2:]

@@ -294,6 +294,19 @@ def _(g: Value, x: Value, min: Any, max: Any) -> Value:
     return g
 
 
+@clamp.derivative("min")
+def _(g: Value, x: Value, min: Value, max: Any) -> Value:
+    below = lt(x, min)
+    # where the bounds cross, the upper one is the result
+    return where(below if max is None else logical_and(below, lt(min, max)), g, 0)
+
+
+@clamp.derivative("max")
+def _(g: Value, x: Value, min: Any, max: Value) -> Value:
+    above = gt(x, max)
+    return where(above if min is None else logical_or(above, lt(max, min)), g, 0)
+
+
 @differentiable
 def cast(x: Value, dtype: Any) -> Value:
     """x in another dtype."""

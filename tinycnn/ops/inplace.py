@@ -23,25 +23,13 @@ def assign(x: Tensor, name: str, index: Any, value: Any) -> Tensor:
             f"{name}: an in-place change of a tensor that requires a gradient, or by one; "
             "use an operation with a new result, or tc.no_grad()"
         )
-    value = plain(value)
+    value = value.array if isinstance(value, Tensor) else value
     kind = getattr(value, "dtype", np.result_type(type(value))).kind
     if kind in "fc" and kind != x.dtype.kind and x.dtype.kind != "c":
         raise TypeError(f"{name}: {x.dtype} cannot hold the new values; convert the tensor")
-    x.array[plain(index)] = value
+    x.array[index] = value
     x.changes[0] += 1
     return x
-
-
-def plain(value: Any) -> Any:
-    """Tensors as arrays, also within an index."""
-    if isinstance(value, tuple):
-        return tuple(plain(v) for v in value)
-    return value.array if isinstance(value, Tensor) else value
-
-
-def setitem(x: Tensor, index: Any, value: Any) -> None:
-    """x[index] = value."""
-    assign(x, "setitem", index, value)
 
 
 def add_(x: Tensor, y: Any) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinycnn.function import Value, differentiable
 from tinycnn.ops.activation import log_softmax, softplus
 from tinycnn.ops.arithmetic import alike, clamp, log, log1p, maximum
@@ -47,7 +49,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
 def bernoulli_surprise(p: Value, t: Value) -> Value:
     """The operation under `binary_cross_entropy`."""
     p, t = alike(p, t)
-    return -(t * clamp(log(p), -100) + (1 - t) * clamp(log1p(-p), -100))
+    with np.errstate(divide="ignore"):  # log 0 is expected here
+        return -(t * clamp(log(p), -100) + (1 - t) * clamp(log1p(-p), -100))
 
 
 @bernoulli_surprise.derivative("p")

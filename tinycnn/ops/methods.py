@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.ops import activation, arithmetic, inplace, matrix, reduction, shape
+from tinycnn.ops import activation, arithmetic, indexing, inplace, matrix, reduction, shape
 from tinycnn.tensor import Tensor
 
 
@@ -24,19 +24,6 @@ def _sized(operation: Any) -> Any:
         return result
 
     return method
-
-
-def _getitem(self: Tensor, index: Any) -> Tensor:
-    """x[index]; a Tensor of integers or booleans within the index counts as its array."""
-    return shape.getitem(self, _kept(index))
-
-
-def _kept(index: Any) -> Any:
-    """An index in arrays of its own: the derivative needs it as it is now."""
-    if isinstance(index, tuple):
-        return tuple(_kept(part) for part in index)
-    index = inplace.plain(index)
-    return index.copy() if isinstance(index, list) or hasattr(index, "shape") else index
 
 
 def _equal(self: Tensor, other: Any) -> Any:
@@ -82,8 +69,8 @@ PLAIN: dict[str, Any] = {
     "__and__": arithmetic.logical_and,
     "__or__": arithmetic.logical_or,
     "__invert__": arithmetic.logical_not,
-    "__getitem__": _getitem,
-    "__setitem__": inplace.setitem,
+    "__getitem__": indexing.getitem,
+    "__setitem__": indexing.setitem,
     "__iadd__": inplace.augmented("__iadd__", arithmetic.add, inplace.add_),
     "__isub__": inplace.augmented("__isub__", arithmetic.sub, inplace.sub_),
     "__imul__": inplace.augmented("__imul__", arithmetic.mul, inplace.mul_),

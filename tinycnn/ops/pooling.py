@@ -10,6 +10,7 @@ import numpy as np
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable, differentiable_saving
 from tinycnn.kernels.namespace import namespace
+from tinycnn.ops.reduction import mean
 from tinycnn.ops.shape import cat
 from tinycnn.ops.sizes import Padding, Pair, Size, border, check_window, pair
 from tinycnn.tensor import Tensor
@@ -119,7 +120,7 @@ def max_pool2d(
         x: images (N, C, H, W).
         kernel_size: the window, one number or (height, width).
         stride: steps between windows; by default the window's size, so that they tile.
-        padding: rows and columns around the image that never win; at most half the window.
+        padding: rows and columns of −∞ around the image; at most half the window.
         dilation: steps between the elements of a window.
 
     Returns:
@@ -170,6 +171,9 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Size) -> Tensor:
 
     Region i of n reaches from ⌊i·H/n⌋ to ⌈(i + 1)·H/n⌉, so neighbours may overlap by a row.
     """
+    if output_size in (1, (1, 1)):
+        check_window("adaptive_avg_pool2d", x.shape, (1, 1), (0, 0, 0, 0), (1, 1))
+        return mean(x, (2, 3), True)
     return _adaptive("adaptive_avg_pool2d", x, output_size, avg_pool2d)
 
 

@@ -37,7 +37,10 @@ def _numpy_axis(dim: Dims) -> Any:
 @differentiable
 def sum(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """The sum over some axes, or all."""
-    return x.sum(_numpy_axis(dim), keepdims=keepdim)
+    # NumPy adds in pairs along the last axis only; elsewhere float32 would lose digits
+    wide = np.float64 if x.dtype == np.float32 else None
+    total = x.sum(_numpy_axis(dim), keepdims=keepdim, dtype=wide)
+    return total if wide is None else total.astype(np.float32)
 
 
 @sum.derivative("x")

@@ -43,6 +43,8 @@ class Adam(Optimizer):
         state["step"] += 1
         m, v, t = state["mean"], state["square"], int(state["step"])
         beta1, beta2 = self.betas
-        m += (1 - beta1) * (g - m)
-        v += (1 - beta2) * (g * g - v)
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
         p -= self.lr / (1 - beta1**t) * m / (xp.sqrt(v / (1 - beta2**t)) + self.eps)

@@ -1,0 +1,3 @@
+"""Helpers are imported by the tests here; collected by themselves they would hold no test."""
+
+collect_ignore = ["harness.py", "twins.py"]
