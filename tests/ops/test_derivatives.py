@@ -82,6 +82,8 @@ def by_rules(name: str, args: tuple[Any, ...], g: Any) -> dict[int, Any]:
     result, saved = forward(name, args)
     gradients: dict[int, Any] = {}
     for rule in function.rules:
+        if any(args[i] is None for i in rule.of):  # left out: nobody wants its gradient
+            continue
         values = []
         for need in rule.needs:
             sources = {"result": result, "saved": saved.get(need.name)}
