@@ -13,6 +13,7 @@ its place; killed before that, the run goes on from the epoch before.
 from __future__ import annotations
 
 import json
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from tinycnn.files import read_json, write_bytes, write_json
 from tinycnn.kernels.types import Array
 from tinycnn.models import build
 from tinycnn.nn import Module
+
+# what is known of an epoch
+_RECORD = {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auc"}
 
 
 def save_tensors(path: Path, tensors: dict[str, Array], about: dict[str, Any]) -> None:
@@ -38,7 +42,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read what `save_tensors` wrote.
 
     Raises:
-        InputError: no such file, or one that is no safetensors file of tinycnn's.
+        InputError: no such file, one that is no safetensors file of tinycnn's, or a NaN in it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -46,14 +50,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         with safe_open(path, framework="np") as file:
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-            about = (file.metadata() or {}).get("tinycnn")
+            about = json.loads((file.metadata() or {}).get("tinycnn", "null"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: is no sound safetensors file: {error}") from error
-    if about is None:
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}: is no sound safetensors file: {brief(error)}") from error
+    if not isinstance(about, dict):
         raise InputError(f"{path}: was not written by tinycnn")
-    return tensors, json.loads(about)
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} holds a NaN or infinity")
+    return tensors, about
 
 
 class Run:
@@ -97,13 +104,25 @@ class Run:
         if not self.weights.exists():
             raise InputError(f"{self.folder}: has no weights (no epoch was finished)")
         tensors, about = load_tensors(self.weights)
+        model = self._build(config)
         try:
-            model = build(config["recipe"]["model"], tuple(config["shape"]))
+            _check_description(about, config)
+            _check_dtypes(tensors, model)
             model.load_state_dict(tensors)
-            return model, {name: about[name] for name in ("model", "shape", "threshold", "epoch")}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{self.weights}: are not the weights of the run's model: {_brief(error)}"
+                f"{self.weights}: are not the weights of the run's model: {brief(error)}"
+            ) from error
+        return model, about
+
+    def _build(self, config: dict[str, Any]) -> Module:
+        """The run's network, with its first weights."""
+        try:
+            channels, height, width = (index(side) for side in config["shape"])
+            return build(config["recipe"]["model"], (channels, height, width))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.folder / 'config.json'}: describes no network: {brief(error)}"
             ) from error
 
     def save_state(self, tensors: dict[str, Array], history: list[dict[str, Any]]) -> None:
@@ -112,12 +131,47 @@ class Run:
         save_tensors(self.state, tensors, {"history": history})
 
     def load_state(self) -> tuple[dict[str, Array], list[dict[str, Any]]]:
-        """What the last `save_state` wrote."""
+        """What the last `save_state` wrote.
+
+        Raises:
+            InputError: no such file, or not such a one.
+        """
         tensors, about = load_tensors(self.state)
-        return tensors, about["history"]
+        history = about.get("history")
+        if not isinstance(history, list) or not all(map(_is_record, history)):
+            raise InputError(f"{self.state}: holds no history of a run")
+        return tensors, history
 
 
-def _brief(error: Exception) -> str:
-    """An error in one line of bearable length."""
-    text = str(error.args[0] if error.args else error).replace("\n", " ")
+def _is_record(record: Any) -> bool:
+    """Whether this tells of an epoch."""
+    return (
+        isinstance(record, dict)
+        and record.keys() >= _RECORD
+        and all(isinstance(record[name], int | float) for name in _RECORD)
+    )
+
+
+def _check_description(about: dict[str, Any], config: dict[str, Any]) -> None:
+    """Refuse weights that are said to be of another model than the run's."""
+    for name, own in (("model", config["recipe"]["model"]), ("shape", config["shape"])):
+        if about[name] != own:
+            raise ValueError(f"their {name} is {about[name]!r}, the run's {own!r}")
+    threshold = about["threshold"]
+    if not isinstance(threshold, float) or not 0 <= threshold <= 1:
+        raise ValueError(f"their threshold is {threshold!r}, no probability")
+
+
+def _check_dtypes(tensors: dict[str, Array], model: Module) -> None:
+    """Refuse what loading would silently convert: whole numbers are no weights."""
+    for name, own in model.state_dict().items():
+        if tensors[name].dtype != own.dtype:
+            raise TypeError(f"{name} is {tensors[name].dtype}, the model's {own.dtype}")
+
+
+def brief(error: Exception) -> str:
+    """An error in one line of bearable length; a missing key's says that it is missing."""
+    text = " ".join(str(error.args[0] if error.args else error).split())
+    if isinstance(error, KeyError) and " " not in text:
+        text = f"{text!r} is missing"
     return text if len(text) <= 160 else text[:157] + "…"

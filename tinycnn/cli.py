@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -11,29 +14,48 @@ from typing import Any
 
 from tinycnn import __version__
 from tinycnn.errors import InputError
+from tinycnn.kernels.memory import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack ± or a file name's letters
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
+    keep_freed_memory()  # the process is this command's own
     try:
         options.command(options)
+        sys.stdout.flush()
     except InputError as error:
-        print(f"tinycnn: {error}".replace("\n", " "), file=sys.stderr)
-        return 2
+        return _complain(str(error))
     except MemoryError as error:
-        print(f"tinycnn: out of memory: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ntinycnn: interrupted", file=sys.stderr)
+        return _complain(f"out of memory: {error}")
+    except KeyboardInterrupt as error:
+        print(f"\ntinycnn: interrupted{error}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `tinycnn … | head`
-        sys.stderr.close()
+        _drop_output()
+    except OSError as error:  # standard output goes to a full disk, …
+        _drop_output()
+        return _complain(f"{error.filename or 'output'}: {error.strerror or error}")
     return 0
+
+
+def _complain(trouble: str) -> int:
+    """Say what is wrong, in one line; gives the exit code."""
+    print(f"tinycnn: {trouble}".replace("\n", " "), file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """Let the interpreter not try again, as it ends, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def train(options: argparse.Namespace) -> None:
     """Train a network, or go on with an interrupted run."""
+    from tinycnn.checkpoint import Run
     from tinycnn.microcalc import job
 
     try:
@@ -43,11 +65,10 @@ def train(options: argparse.Namespace) -> None:
         else:
             best = job.train(options.out, _recipe(options), options.data, options.case_pattern)
     except KeyboardInterrupt:
-        print(
-            f"\ntinycnn: interrupted; `tinycnn train --resume --out {options.out}` goes on",
-            file=sys.stderr,
-        )
-        raise SystemExit(130) from None
+        if not Run(options.out).exists():
+            raise
+        command = f"tinycnn train --resume --out {shlex.quote(options.out)}"
+        raise KeyboardInterrupt(f"; `{command}` goes on") from None
     print(
         f"best epoch {best['epoch']}: validation AUC {best['val_auc']:.3f}, "
         f"accuracy {best['val_accuracy']:.3f}\n"
@@ -129,7 +150,7 @@ def _recipe(options: argparse.Namespace) -> Any:
 
 
 def _refuse_beside_resume(options: argparse.Namespace) -> None:
-    for name in ("model", "epochs", "seed", "data", "case_pattern"):
+    for name in ("model", "epochs", "seed", "augment", "data", "case_pattern"):
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume goes on as the run was begun; it takes no --{option}")
@@ -161,7 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(call: Any, help: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(call.__name__, help=help, description=help)
+        # argparse formats the one, not the other
+        added = commands.add_parser(call.__name__, help=help.replace("%", "%%"), description=help)
         added.set_defaults(command=call)
         return added
 
@@ -180,6 +202,11 @@ def _parser() -> argparse.ArgumentParser:
         to.add_argument("--model", metavar="NAME", help="the network (default: exercise)")
         to.add_argument("--epochs", type=_positive, metavar="N", help="default: 100")
         to.add_argument("--seed", type=_natural, metavar="N", help="default: 0")
+        to.add_argument(
+            "--augment",
+            metavar="NAME",
+            help="none, symmetries (flips and quarter turns, the default), shifts or exposure",
+        )
 
     it = command(train, "train a network and keep it in a run folder")
     add_data(it)
@@ -187,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     it.add_argument("--out", default="run", metavar="RUN", help="the run folder (default: run)")
     it.add_argument("--resume", action="store_true", help="go on with the interrupted run in RUN")
 
-    it = command(evaluate, "judge a trained network, with 95 %% intervals")
+    it = command(evaluate, "judge a trained network, with 95 % intervals")
     it.add_argument("run", metavar="RUN")
     add_data(it)
     add_json(it)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from tinycnn.data import Loader, Patches, compose, flips_and_quarter_turns, gain
 from tinycnn.errors import InputError
 from tinycnn.grad_mode import no_grad
 from tinycnn.kernels.types import Array
-from tinycnn.models import build
+from tinycnn.models import MODELS, build
 from tinycnn.nn import Module
 from tinycnn.nn.functional import binary_cross_entropy_with_logits, sigmoid
 from tinycnn.optim import SGD
@@ -42,6 +42,9 @@ class Recipe:
         momentum: of SGD.
         weight_decay: of SGD.
         augment: a key of `AUGMENTATIONS`.
+
+    Raises:
+        InputError: a number out of its range or none at all, an unknown model or augmentation.
     """
 
     model: str = "exercise"
@@ -52,6 +55,19 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-3
     augment: str = "symmetries"
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "seed": 0, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0}
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            fits = isinstance(value, int | float if kind is float else kind)
+            # a NaN is not ≥ anything
+            if not fits or (field.name in least and not value >= least[field.name]):
+                raise InputError(f"{field.name} cannot be {value!r}")
+        if self.augment not in AUGMENTATIONS:
+            raise InputError(f"augment {self.augment!r}: there are {', '.join(AUGMENTATIONS)}")
+        if self.model not in MODELS:
+            raise InputError(f"model {self.model!r}: there are {', '.join(MODELS)}")
 
 
 class Training:
@@ -135,6 +151,9 @@ class Training:
         for key, array in state.items():
             part, _, name = key.partition(".")
             parts[part][name] = array
+        for name, own in self.model.state_dict().items():
+            if parts["model"][name].dtype != own.dtype:  # loading would silently convert it
+                raise ValueError(f"{name} is {parts['model'][name].dtype}, not {own.dtype}")
         self.model.load_state_dict(parts["model"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.epoch = epoch
@@ -142,12 +161,19 @@ class Training:
 
 
 def logits(model: Module, images: Array, batch_size: int = 128) -> Array:
-    """A network's output for images (N, C, H, W), in evaluation mode: (N,) float32."""
+    """A network's output for images (N, C, H, W), in evaluation mode: (N,) float32.
+
+    Raises:
+        InputError: it is not finite, as after a training that diverged.
+    """
     model.eval()
     with no_grad():
         starts = range(0, len(images), batch_size)
         parts = [model(Tensor(images[i : i + batch_size])).array[:, 0] for i in starts]
-    return np.concatenate(parts)
+    output = np.concatenate(parts)
+    if not np.isfinite(output).all():
+        raise InputError("the network's output is NaN or infinite: its training diverged")
+    return output
 
 
 def probabilities(model: Module, images: Array) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinycnn import __version__, metrics
-from tinycnn.checkpoint import Run
+from tinycnn.checkpoint import Run, brief
 from tinycnn.data import Patches, holdout
 from tinycnn.errors import InputError
 from tinycnn.microcalc import pictures, source
@@ -55,24 +55,38 @@ def resume(out: str | Path) -> Record:
     """Go on with a run that was interrupted; ends with the bits of one that was not.
 
     Raises:
-        InputError: there is no such run, or its data have changed.
+        InputError: there is no such run, a file of it is damaged, or its data have changed.
     """
     run = Run(out)
+    recipe, patches = _begun_with(run)
+    training, validation = _split(recipe, patches)
+    if not run.state.exists():
+        return _go_on(run, training, validation, [])
+    state, history = run.load_state()
+    try:
+        training.resume(state, len(history))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{run.state}: is no state of this run: {brief(error)}") from error
+    run.load_model()  # unsound weights are better refused now than after the last epoch
+    return _go_on(run, training, validation, history)
+
+
+def _begun_with(run: Run) -> tuple[Recipe, Patches]:
+    """The recipe and the data a run was begun with."""
     config = run.config()
     try:
-        recipe = Recipe(**config["recipe"])
-        data = config["data"]
-        patches = source.for_training(data["folder"], data["case_pattern"], recipe.seed)
-        if source.fingerprint(patches) != data["fingerprint"]:
-            raise InputError(f"{out}: the data are no longer those the run was begun with")
-        training, validation = _split(recipe, patches)
-        history: list[Record] = []
-        if run.state.exists():
-            state, history = run.load_state()
-            training.resume(state, len(history))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{out}: is no sound run folder: {error}") from error
-    return _go_on(run, training, validation, history)
+        recipe, data = Recipe(**config["recipe"]), config["data"]
+        folder, pattern, known = data["folder"], data["case_pattern"], data["fingerprint"]
+        if not all(text is None or isinstance(text, str) for text in (folder, pattern)):
+            raise TypeError(f"folder {folder!r}, case_pattern {pattern!r}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.folder / 'config.json'}: describes no run: {brief(error)}"
+        ) from error
+    patches = source.for_training(folder, pattern, recipe.seed)
+    if source.fingerprint(patches) != known:
+        raise InputError(f"{run.folder}: the data are no longer those the run was begun with")
+    return recipe, patches
 
 
 def _split(recipe: Recipe, patches: Patches) -> tuple[Training, Patches]:

@@ -43,7 +43,8 @@ def draw(
     if first is not None:
         figures["kernels"] = plot.kernels(first.weight.numpy())
         surest = images[np.argmax(np.where(labels == 1, p, -1))]
-        figures["activations"] = plot.activation_maps(surest[0], activation_maps(model, surest))
+        maps = activation_maps(model, surest)
+        figures["activations"] = plot.activation_maps(surest[0], maps, pixel_mm=PIXEL_MM)
     for name, figure in figures.items():
         plot.save(figure, folder / f"{name}.png")
 

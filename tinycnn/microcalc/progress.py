@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,10 @@ def progress_bar(training: Training) -> Iterator[Callable[[float, float], None]]
 
     batches = len(training.loader)
     total, done = training.recipe.epochs * batches, training.epoch * batches
-    with tqdm(total=total, initial=done, unit="batch", dynamic_ncols=True) as bar:
+    often = 0.1 if sys.stderr.isatty() else 10.0  # seconds; a log file needs fewer lines
+    with tqdm(
+        total=total, initial=done, unit="batch", dynamic_ncols=True, mininterval=often, miniters=1
+    ) as bar:
 
         def show(loss: float, accuracy: float) -> None:
             bar.set_description(

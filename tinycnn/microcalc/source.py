@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any
 
 from tinycnn.data import CASE_PATTERN, Patches, evaluation_patches, training_patches
 from tinycnn.data.phantoms import phantoms
 
-PHANTOMS = 1000  # patches to train on when no folder is given
+PHANTOMS = 2000  # patches to train on when no folder is given
 TEST_PHANTOMS = 600
 UNSEEN = 2**32  # added to a seed: phantoms that no training run of that seed has seen
 
@@ -38,7 +39,7 @@ def fingerprint(patches: Patches) -> str:
 def described(folder: str | None, case_pattern: str | None, patches: Patches) -> dict[str, Any]:
     """What to write down of the data."""
     return {
-        "folder": folder,
+        "folder": None if folder is None else os.path.abspath(folder),
         "case_pattern": case_pattern,
         "patches": len(patches),
         "fingerprint": fingerprint(patches),

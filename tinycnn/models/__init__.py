@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from tinycnn.errors import InputError
@@ -24,22 +25,41 @@ MODELS: dict[str, Callable[[tuple[int, int, int]], Sequential]] = {
 # The sides of the images that the models for photographs were made for; the others take patches.
 USUAL_SHAPE = {"alexnet": (3, 224, 224), "vgg19": (3, 224, 224)}
 
+# The shortest side of an image that leaves each model something behind its last pooling.
+SMALLEST = {
+    "exercise": 8,
+    "logistic": 1,
+    "lenet5": 12,
+    "resnet20": 1,
+    "inception": 8,
+    "alexnet": 63,
+    "vgg19": 32,
+}
+LARGEST = 2**24  # numbers in an image: a whole digitised mammogram
+
 
 def build(name: str, shape: tuple[int, int, int]) -> Sequential:
     """The network of this name for images of a shape (channels, height, width), its first weights
     drawn from the default generator.
 
     Raises:
-        InputError: no such name, or the images are too small for it.
+        InputError: no such name, or the images are too small for it or absurdly large.
 
     >>> len(build("logistic", (1, 60, 60)))
     2
     """
     if name not in MODELS:
         raise InputError(f"model {name!r}: there is none; there are {', '.join(MODELS)}")
-    if min(shape) < 1 or (min(shape[1:]) < 16 and name != "logistic"):
-        raise InputError(f"model {name!r}: images of {shape[1]}×{shape[2]} pixels are too small")
+    channels, height, width = shape
+    least = SMALLEST[name]
+    if channels < 1 or min(height, width) < least:
+        raise InputError(
+            f"model {name!r}: images of {channels}×{height}×{width} are too small; "
+            f"it takes 1×{least}×{least} or more"
+        )
+    if math.prod(shape) > LARGEST:
+        raise InputError(f"model {name!r}: images of {channels}×{height}×{width} are too large")
     return MODELS[name](shape)
 
 
-__all__ = ["MODELS", "USUAL_SHAPE", "build"]
+__all__ = ["LARGEST", "MODELS", "SMALLEST", "USUAL_SHAPE", "build"]

@@ -29,4 +29,4 @@ def exercise(shape: tuple[int, int, int]) -> Sequential:
         layers.append(MaxPool2d(2))
         channels = filters
     features = 32 * (height // 8) * (width // 8)
-    return Sequential(*layers, Flatten(), Linear(features, 10), ReLU(), Dropout(0.5), Linear(10, 1))
+    return Sequential(*layers, Flatten(), Linear(features, 10), ReLU(), Dropout(0.2), Linear(10, 1))

@@ -24,7 +24,7 @@ def assign(x: Tensor, name: str, index: Any, value: Any) -> Tensor:
             "use an operation with a new result, or tc.no_grad()"
         )
     value = value.array if isinstance(value, Tensor) else value
-    kind = getattr(value, "dtype", np.result_type(type(value))).kind
+    kind = (value.dtype if hasattr(value, "dtype") else np.result_type(type(value))).kind
     if kind in "fc" and kind != x.dtype.kind and x.dtype.kind != "c":
         raise TypeError(f"{name}: {x.dtype} cannot hold the new values; convert the tensor")
     x.array[index] = value

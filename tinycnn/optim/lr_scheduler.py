@@ -34,6 +34,8 @@ class StepLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(optimizer)
+        if step_size < 1:
+            raise ValueError(f"StepLR: a step_size of {step_size} epochs")
         self.step_size, self.gamma = step_size, gamma
 
     def rate(self, epoch: int) -> float:
@@ -54,6 +56,8 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         super().__init__(optimizer)
+        if T_max < 1:
+            raise ValueError(f"CosineAnnealingLR: a T_max of {T_max} epochs")
         self.T_max, self.eta_min = T_max, eta_min
 
     def rate(self, epoch: int) -> float:

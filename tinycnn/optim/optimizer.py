@@ -58,7 +58,7 @@ class Optimizer:
         """Take over what another optimiser of the same parameters remembered.
 
         Raises:
-            ValueError: a name or shape that does not fit the parameters.
+            ValueError: a name, shape or dtype that does not fit the parameters.
         """
         state: list[dict[str, Any]] = [{} for _ in self.parameters]
         for key, value in saved.items():
@@ -66,7 +66,12 @@ class Optimizer:
             if not number.isdigit() or int(number) >= len(state):
                 raise ValueError(f"{type(self).__name__}: {key!r} belongs to no parameter")
             array = np.array(value.array if isinstance(value, Tensor) else value)
-            if array.ndim and array.shape != self.parameters[int(number)].shape:
-                raise ValueError(f"{type(self).__name__}: {key!r} has shape {array.shape}")
+            own = self.parameters[int(number)]
+            counts_steps = array.ndim == 0 and array.dtype.kind == "i"
+            if not counts_steps and (array.shape, array.dtype) != (own.shape, own.dtype):
+                raise ValueError(
+                    f"{type(self).__name__}: {key!r} is {array.dtype} of shape {array.shape}, "
+                    f"the parameter {own.dtype} of shape {own.shape}"
+                )
             state[int(number)][name] = array
         self.state = state
