@@ -47,8 +47,9 @@ def fit_pytorch(epochs: int, patches: int) -> dict[str, float]:
     from torch import nn
 
     from tinycnn import metrics
-    from tinycnn.data import Loader, flips_and_quarter_turns
+    from tinycnn.data import Loader
     from tinycnn.data.phantoms import phantoms
+    from tinycnn.train import AUGMENTATIONS, Recipe
 
     data, test = phantoms(patches, seed=0), phantoms(300, seed=1)
     began = time.perf_counter()
@@ -63,7 +64,7 @@ def fit_pytorch(epochs: int, patches: int) -> dict[str, float]:
     model = nn.Sequential(*layers, *head)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    loader = Loader(data, 32, True, 0, flips_and_quarter_turns)
+    loader = Loader(data, 32, True, 0, AUGMENTATIONS[Recipe().augment])
     loss_of = nn.BCEWithLogitsLoss()
     for epoch in range(epochs):
         for images, labels in loader.epoch(epoch):

@@ -21,6 +21,7 @@ from tinycnn.optim import SGD
 from tinycnn.optim.lr_scheduler import CosineAnnealingLR
 from tinycnn.tensor import Tensor
 
+# Symmetries are flips and quarter turns; the other two add to them.
 AUGMENTATIONS = {
     "none": None,
     "symmetries": flips_and_quarter_turns,
@@ -54,7 +55,7 @@ class Recipe:
     lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 1e-3
-    augment: str = "symmetries"
+    augment: str = "shifts"
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "seed": 0, "batch_size": 1, "lr": 0, "momentum": 0, "weight_decay": 0}
