@@ -59,7 +59,7 @@ def caller() -> str:
 def finite(value: Any) -> bool:
     """Whether an array holds finite numbers only; True for what holds no floating-point numbers."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return kind not in "fc" or kind == "" or bool(namespace(value).isfinite(value).all())
+    return kind not in ("f", "c") or bool(namespace(value).isfinite(value).all())
 
 
 def check(name: str, phase: str, made: Any, inputs: Iterable[Any], where: str | None) -> None:

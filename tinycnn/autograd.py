@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinycnn.grad_mode import enable_grad, no_grad
-from tinycnn.kernels.namespace import namespace
+from tinycnn.kernels.namespace import namespace, readonly
 from tinycnn.node import Edge, Node, edge_of
 from tinycnn.tensor import Hook, Tensor
 
@@ -71,8 +71,10 @@ def _leading_to(targets: set[Edge], nodes: list[Node]) -> set[Edge]:
 def _call_hooks(hooks: dict[int, Hook] | None, g: Any) -> Any:
     for hook in list((hooks or {}).values()):
         recorded = isinstance(g, Tensor)
-        changed = hook(g if recorded else Tensor(namespace(g).asarray(g)))
+        changed = hook(g if recorded else Tensor(readonly(g)))
         if changed is not None:
+            if not isinstance(changed, Tensor):
+                raise TypeError(f"hook: returned {type(changed).__name__}, not a Tensor or None")
             if changed.shape != g.shape:
                 raise RuntimeError(
                     f"hook: its gradient has shape {changed.shape}, the tensor's {g.shape}"
@@ -192,6 +194,8 @@ def grad(
         grad_outputs = [None] * len(outputs)
     elif isinstance(grad_outputs, Tensor):
         grad_outputs = [grad_outputs]
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: {len(grad_outputs)} grad_outputs for {len(outputs)} outputs")
     for i, tensor in enumerate(inputs):
         if tensor.dtype.kind != "f":
             raise TypeError(f"grad: input {i} is a {tensor.dtype} tensor and has no gradient")

@@ -107,7 +107,6 @@ class Run:
         model = self._build(config)
         try:
             _check_description(about, config)
-            _check_dtypes(tensors, model)
             model.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -134,7 +133,7 @@ class Run:
         """What the last `save_state` wrote.
 
         Raises:
-            InputError: no such file, or not such a one.
+            InputError: missing, or not a run's state.
         """
         tensors, about = load_tensors(self.state)
         history = about.get("history")
@@ -160,13 +159,6 @@ def _check_description(about: dict[str, Any], config: dict[str, Any]) -> None:
     threshold = about["threshold"]
     if not isinstance(threshold, float) or not 0 <= threshold <= 1:
         raise ValueError(f"their threshold is {threshold!r}, no probability")
-
-
-def _check_dtypes(tensors: dict[str, Array], model: Module) -> None:
-    """Refuse what loading would silently convert: whole numbers are no weights."""
-    for name, own in model.state_dict().items():
-        if tensors[name].dtype != own.dtype:
-            raise TypeError(f"{name} is {tensors[name].dtype}, the model's {own.dtype}")
 
 
 def brief(error: Exception) -> str:

@@ -205,8 +205,8 @@ def _parser() -> argparse.ArgumentParser:
         to.add_argument(
             "--augment",
             metavar="NAME",
-            help="none, symmetries (flips and quarter turns), shifts (these and shifts by up to two "
-            "pixels, the default) or exposure (symmetries, gain and offset)",
+            help="none, symmetries (flips and quarter turns), shifts (symmetries and shifts by up "
+            "to two pixels, the default) or exposure (symmetries, gain and offset)",
         )
 
     it = command(train, "train a network and keep it in a run folder")

@@ -8,15 +8,16 @@
     def _(g, y):
         return g * y
 
-A derivative asks for what it needs by name: `g` is the cotangent of the result, `result` the
-result itself, any other name one of the operation's arguments (`x_shape` for its shape alone),
-or something the forward pass saved. Only what is asked for is kept, protected against in-place
-changes, and handed in: as arrays in an ordinary backward pass, as Tensors when the derivative
-is to be differentiated again. A rule for several arguments returns a tuple.
+A derivative's first parameter is the cotangent of the result. For the rest it asks by name:
+`result` is the result itself, any other name one of the operation's arguments (`x_shape` for its
+shape alone), or something the forward pass saved. Only what is asked for is kept, protected
+against in-place changes, and handed in: as arrays in an ordinary backward pass, as Tensors when
+the derivative is to be differentiated again. A rule for several arguments returns a tuple.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
@@ -55,12 +56,9 @@ class Rule(NamedTuple):
 class Function(Generic[P]):
     """A differentiable operation. On arrays it is the plain function; on Tensors it is recorded."""
 
-    def __init__(self, forward: Callable[P, Value], saves: tuple[str, ...]) -> None:
-        self.name = self.__name__ = forward.__name__
-        self.__doc__ = forward.__doc__
-        self.__module__ = forward.__module__
-        self.__qualname__ = forward.__qualname__
-        self.__wrapped__ = forward
+    def __init__(self, forward: Callable[P, Value], name: str, saves: tuple[str, ...]) -> None:
+        functools.update_wrapper(self, forward)
+        self.name = name
         self.rules: list[Rule] = []
         self._ruled: set[int] = set()  # the arguments some rule is for
         self._forward: Callable[..., Any] = forward
@@ -76,6 +74,9 @@ class Function(Generic[P]):
 
         def declare(rule: R) -> R:
             asked = list(inspect.signature(rule).parameters)[1:]
+            for name in names:
+                if name not in self._names:
+                    raise TypeError(f"{self.name}: has no argument {name!r} to derive by")
             positions = tuple(self._names.index(name) for name in names)
             self._ruled.update(positions)
             self.rules.append(Rule(positions, tuple(map(self._need, asked)), rule))
@@ -90,7 +91,9 @@ class Function(Generic[P]):
             return Need(name, "saved", self._saves.index(name))
         if name in self._names:
             return Need(name, "input", self._names.index(name))
-        return Need(name, "shape", self._names.index(name.removesuffix("_shape")))
+        if name.endswith("_shape") and name.removesuffix("_shape") in self._names:
+            return Need(name, "shape", self._names.index(name.removesuffix("_shape")))
+        raise TypeError(f"{self.name}: a derivative asks for {name!r}, which there is not")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
         """Apply to Tensors, arrays and numbers; the result is a Tensor if any of them is one."""
@@ -128,7 +131,10 @@ class Function(Generic[P]):
         try:
             return self._forward(*arrays)
         except (ValueError, IndexError) as error:
-            raise type(error)(f"{self.name}: {error}") from error
+            kind = ValueError if isinstance(error, ValueError) else IndexError
+            raise kind(f"{self.name}: {error}") from error
+        except AttributeError as error:
+            raise TypeError(f"{self.name}: takes tensors or arrays: {error}") from error
 
     def _check_rules(self, wanted: list[bool]) -> None:
         """Refuse a gradient that would silently never come."""
@@ -161,9 +167,13 @@ def differentiable(forward: Callable[P, Value]) -> Function[P]:
     >>> x.grad
     tensor(12.)
     """
-    return Function(forward, ())
+    return Function(forward, forward.__name__, ())
 
 
-def differentiable_saving(*names: str) -> Callable[[Callable[P, Value]], Function[P]]:
-    """The same for a function that returns, after its result, more that its derivative needs."""
-    return lambda forward: Function(forward, names)
+def differentiable_as(
+    name: str, saves: tuple[str, ...] = ()
+) -> Callable[[Callable[P, Value]], Function[P]]:
+    """The same under another name in messages, or for a function that returns, after its result,
+    more that its derivative needs: `saves` names it.
+    """
+    return lambda forward: Function(forward, name, saves)

@@ -1,10 +1,11 @@
 """Whether operations remember how their results were made."""
 
-from __future__ import annotations
-
 import threading
-from contextlib import ContextDecorator
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import _GeneratorContextManager, contextmanager
+from typing import TypeAlias
+
+Switch: TypeAlias = "_GeneratorContextManager[None]"
 
 
 class _Mode(threading.local):
@@ -19,33 +20,18 @@ def is_grad_enabled() -> bool:
     return _mode.remembering
 
 
-class _Switch(ContextDecorator):
-    """Turns recording on or off, as a `with` block or a decorator."""
-
-    to: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def _recreate_cm(self) -> _Switch:
-        # a decorator's switch serves every call: each needs its own, whatever its thread
-        return type(self)()
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.remembering)
-        _mode.remembering = self.to
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _mode.remembering = self._before.pop()
+@contextmanager
+def _remembering(whether: bool) -> Iterator[None]:
+    before, _mode.remembering = _mode.remembering, whether
+    try:
+        yield
+    finally:
+        _mode.remembering = before
 
 
-class no_grad(_Switch):
-    """Nothing is recorded in this block: for inference, and for changing parameters.
+def no_grad() -> Switch:
+    """Nothing is recorded in this block, or in a function decorated with it: for inference, and
+    for changing parameters.
 
     >>> import tinycnn as tc
     >>> x = tc.tensor([1.0], requires_grad=True)
@@ -53,11 +39,9 @@ class no_grad(_Switch):
     ...     (x * 2).requires_grad
     False
     """
+    return _remembering(False)
 
-    to = False
 
-
-class enable_grad(_Switch):
+def enable_grad() -> Switch:
     """Operations are recorded in this block, also inside `no_grad`."""
-
-    to = True
+    return _remembering(True)

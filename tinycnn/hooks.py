@@ -45,6 +45,8 @@ def register_hook(self: Tensor, hook: Hook) -> HookHandle:
 
 def retain_grad(self: Tensor) -> None:
     """Keep in `.grad` the gradient of this tensor, though it is not a leaf."""
+    if not self.requires_grad:
+        raise RuntimeError("retain_grad: the tensor does not require a gradient")
     if self.node is not None:
         self.node.retained_by = weakref.ref(self)
 

@@ -88,11 +88,10 @@ def judge(
     interval in 93 %. The same seed gives the same interval. A draw in which a number is undefined
     (a class is missing, nothing is called positive) is left out for that number.
 
-    If every case agrees (the number is exactly 0 or 1), σ is 0 and would claim certainty. Then the
-    far bound is Wilson's, for c agreeing cases out of c: c / (c + 1.96²), or one minus that
-    (Wilson, JASA 22:209, 1927); near the "rule of three", 1 − 3/c. For the AUC, c is the smaller
-    class's number of cases: so many independent pairs of a positive and a negative case were all
-    ordered alike.
+    If all cases agree, σ is 0 and would claim certainty. Then the interval is Wilson's (JASA
+    22:209, 1927) for as many trials as there are cases c that bear on the number: near the "rule
+    of three", 1 − 3/c, for a number of 1. For the AUC, c is the smaller class's number of cases:
+    so many independent pairs of a positive and a negative case were all ordered alike.
 
     Raises:
         ValueError: lengths differ, one class only, a label is not 0 or 1, a probability is NaN or
@@ -268,12 +267,14 @@ def _interval(value: float, drawn: Array, cases: int) -> Interval:
     drawn = drawn[~np.isnan(drawn)]
     if isnan(value) or cases < 2 or len(drawn) < 2:
         return nan, nan
-    if value in (0.0, 1.0):
-        bound = cases / (cases + _Z**2)
-        return (bound, 1.0) if value == 1.0 else (0.0, 1 - bound)
+    deviation = float(drawn.std())
+    if deviation < 1e-12 or value in (0.0, 1.0):
+        centre, share = value + _Z**2 / (2 * cases), 1 + _Z**2 / cases
+        half = _Z * (value * (1 - value) / cases + (_Z / (2 * cases)) ** 2) ** 0.5
+        return max((centre - half) / share, 0.0), min((centre + half) / share, 1.0)
     # logit(low) = logit(value) − step, solved for the odds of low
     # (at most e⁶⁰⁰, that already makes the interval 0 to 1 and does not overflow)
-    step = exp(min(_Z * float(drawn.std()) / (value * (1 - value)), 600.0))
+    step = exp(min(_Z * deviation / (value * (1 - value)), 600.0))
     odds = value / (1 - value)
     return odds / (odds + step), odds * step / (1 + odds * step)
 

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinycnn import anomaly
+from tinycnn.kernels.summation import total
 from tinycnn.tensor import Hook, Tensor
 
 if TYPE_CHECKING:
-    from tinycnn.function import Function
+    from tinycnn.function import Function, Need
 
 _age = itertools.count()
 
 
 class Node:
-    """One application of an operation: whence its inputs came, and what its derivative needs.
+    """One application of an operation: where its inputs came from, and what its derivative
+    needs.
 
     A node never refers to the tensor it made, only back to its inputs. So there is no cycle, and
     a graph disappears the moment the last tensor made by it does.
@@ -63,28 +65,22 @@ class Node:
         for rule in function.rules:
             if any(wanted[i] for i in rule.of):
                 for need in rule.needs:
-                    self._save(need.name, need.source, need.position, inputs, out, saved)
+                    self._save(need, inputs, out, saved)
 
-    def _save(
-        self,
-        name: str,
-        source: str,
-        position: int,
-        inputs: tuple[Any, ...],
-        out: Tensor,
-        saved: Sequence[Any],
-    ) -> None:
+    def _save(self, need: Need, inputs: tuple[Any, ...], out: Tensor, saved: Sequence[Any]) -> None:
+        """Keep what a rule needs, and note how often it was changed so far."""
         assert self.saved is not None
-        if source == "shape":
-            self.saved[name] = inputs[position].shape
-        elif source == "saved":
-            self.saved[name] = saved[position]
+        if need.source == "shape":
+            self.saved[need.name] = inputs[need.position].shape
+        elif need.source == "saved":
+            self.saved[need.name] = saved[need.position]
+        elif need.source == "result":  # its array alone: with the tensor there would be a cycle
+            self.saved[need.name] = out.array
+            self.protected.append((need.name, out.changes, out.changes[0]))
         else:
-            value = inputs[position] if source == "input" else out
-            # of its own result a node keeps the array alone
-            self.saved[name] = value if source == "input" else value.array
+            value = self.saved[need.name] = inputs[need.position]
             if isinstance(value, Tensor):
-                self.protected.append((name, value.changes, value.changes[0]))
+                self.protected.append((need.name, value.changes, value.changes[0]))
 
     @property
     def name(self) -> str:
@@ -158,7 +154,9 @@ class Node:
                 f"its input {tuple(shape)}"
             )
         repeated = [i for i, n in enumerate(shape, lead) if n == 1 and gradient.shape[i] != 1]
-        return gradient.sum((*range(lead), *repeated)).reshape(shape)
+        axes = (*range(lead), *repeated)
+        recorded = isinstance(gradient, Tensor)
+        return (gradient.sum(axes) if recorded else total(gradient, axes)).reshape(shape)
 
     def _check_finite(self, gradient: Any, inputs: tuple[Any, ...]) -> None:
         gradient, *arrays = (v.array if isinstance(v, Tensor) else v for v in (gradient, *inputs))

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from tinycnn.node import Node
+from tinycnn.ops.axes import axes
 from tinycnn.tensor import Tensor
 
 
@@ -46,8 +47,11 @@ def receptive_fields(image: Tensor, nodes: list[Node]) -> dict[Node, Fields]:
 def _behind(node: Node, fields: Fields) -> Fields:
     """What units see that are made from units with these fields."""
     saved = node.saved or {}
-    if node.name == "matmul" or (node.name == "sum" and {2, 3} <= set(saved["dim"] or (2, 3))):
+    if node.name == "matmul":
         return ALL, ALL
+    if node.name == "sum":
+        summed = axes(saved["dim"], len(saved["x_shape"]))
+        return ALL if 2 in summed else fields[0], ALL if 3 in summed else fields[1]
     if node.name == "conv2d":
         kernel = saved["weight"].shape[2:]
     elif node.name in ("max_pool2d", "sum_pool2d"):

@@ -107,13 +107,20 @@ def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
     calls = _run(model, image)
     nodes = reachable([edge_of(output) for _, output in calls.values()])
     fields = receptive_fields(image, nodes)
-    rows = []
+    rows: dict[Module, Row] = {}
     for name, module in model.named_modules():
-        if module in calls and (not list(module.children()) or type(module) is not Sequential):
+        if (
+            module in calls
+            and module not in rows
+            and (not list(module.children()) or type(module) is not Sequential)
+        ):
             x, y = calls[module]
             seen = fields.get(y.node) if y.node else None
-            rows.append(_row(name or "(all)", module, x, y, seen))
-    return Summary(tuple(rows))
+            passed_on = any(
+                calls[m][1] is y for m in module.modules() if m is not module and m in calls
+            )
+            rows[module] = _row(name or "(all)", module, x, y, seen, passed_on)
+    return Summary(tuple(rows.values()))
 
 
 def _run(model: Module, image: Tensor) -> dict[Module, tuple[Tensor, Tensor]]:
@@ -136,7 +143,10 @@ def _run(model: Module, image: Tensor) -> dict[Module, tuple[Tensor, Tensor]]:
     return calls
 
 
-def _row(name: str, module: Module, x: Tensor, y: Tensor, seen: Fields | None) -> Row:
+def _row(
+    name: str, module: Module, x: Tensor, y: Tensor, seen: Fields | None, passed_on: bool
+) -> Row:
+    """What there is to say of one module; `passed_on`: its output is that of a part of it."""
     own = list(module._parameters.values())
     return Row(
         name,
@@ -145,7 +155,7 @@ def _row(name: str, module: Module, x: Tensor, y: Tensor, seen: Fields | None) -
         sum(p.numel() for p in own if p.requires_grad),
         sum(p.numel() for p in own if not p.requires_grad),
         _multiply_adds(module, y),
-        0 if np.may_share_memory(x.array, y.array) else y.array.nbytes,
+        0 if passed_on or np.may_share_memory(x.array, y.array) else y.array.nbytes,
         (seen[0].size, seen[1].size) if seen else (1, 1),
     )
 

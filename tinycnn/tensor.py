@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinycnn.kernels.namespace import readonly
 from tinycnn.kernels.types import Array
 
 if TYPE_CHECKING:
@@ -25,12 +26,11 @@ class Tensor:
     Attributes:
         array: the NumPy (or CuPy) array itself. Written to directly, it changes unseen by the
             check that protects derivatives; change the Tensor instead (`x[0] = 1`, `x -= y`).
-        requires_grad: whether derivatives are taken with respect to this tensor.
         grad: after `backward`, the gradient: a Tensor of the same shape and dtype.
         node: the operation that made it; None for a leaf.
     """
 
-    __slots__ = ("__weakref__", "array", "changes", "grad", "hooks", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_requires_grad", "array", "changes", "grad", "hooks", "node")
 
     # NumPy leaves `array + tensor` to `Tensor.__radd__`.
     __array_ufunc__ = None
@@ -68,12 +68,14 @@ class Tensor:
         retain_grad: Callable[..., None]
 
     def __init__(self, array: Array, requires_grad: bool = False) -> None:
+        if not hasattr(array, "dtype"):
+            raise TypeError(f"Tensor: needs an array, not {type(array).__name__}; use tc.tensor()")
         self.array = array
         self.node: Node | None = None
         self.grad: Tensor | None = None
         self.hooks: dict[int, Hook] | None = None
         self.changes = [0]  # how often the memory was changed in place; views share the list
-        self.requires_grad = False
+        self._requires_grad = False
         if requires_grad:
             self.requires_grad_()
 
@@ -120,8 +122,17 @@ class Tensor:
             )
         if not requires_grad and self.node is not None:
             raise ValueError("requires_grad_(False): only a leaf can be told so; use detach()")
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         return self
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether derivatives are taken with respect to this tensor."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
 
     # ---- out of the graph ------------------------------------------------------------------
 
@@ -143,8 +154,7 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The values as a NumPy array to read: it shares the memory and can't be written to."""
-        view = self.array.view()
-        view.flags.writeable = False
+        view: Array = readonly(self.array)
         return view
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

@@ -193,8 +193,9 @@ def test_a_process_that_gets_sigint_exits_130_and_the_run_goes_on(
 
 
 KILLER = """
-import os, random, signal, sys, time
+import os, random, signal, sys, threading, time
 from pathlib import Path
+from tqdm import tqdm
 from tinycnn.cli import main
 from tinycnn.microcalc import pictures
 
@@ -209,6 +210,8 @@ for _ in range(10):
     resume = Path(out, "config.json").exists()
     child = os.fork()
     if child == 0:
+        # tqdm's own lock is shared by all forks, and would stay with one that is killed
+        tqdm.set_lock(threading.RLock())
         os._exit(main(["train", "--resume", "--out", out] if resume else [*options, out]))
     epochs, seen = moment.randrange(3), history.stat().st_mtime_ns if history.exists() else 0
     while epochs and os.waitpid(child, os.WNOHANG) == (0, 0):

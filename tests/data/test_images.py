@@ -269,7 +269,7 @@ def test_a_flipped_bit_in_a_png_is_found_by_its_checksum(tmp_path):
     "data",
     [
         b"P5 99999999 99999999 255\n\0",
-        b"P2 4097 4096 255\n1",
+        b"P2 8193 4096 255\n1",
         png(10_000, 10_000, b""),
         png(100_000, 100_000, b""),
         tiff(b"", t256=100_000, t257=100_000, t258=8),
@@ -290,7 +290,7 @@ def test_absurd_dimensions_are_refused_before_memory_is_taken(data, tmp_path):
 def test_the_decoders_own_warnings_and_wrappings_do_not_hide_what_is_wrong(tmp_path):
     # Pillow warns of 10⁸ pixels, and warnings are errors here.
     said = complaint(written(tmp_path, png(10_000, 10_000, b"")))
-    assert said == "10000 × 10000 pixels are more than the limit of 16777216"
+    assert said == "10000 × 10000 pixels are more than the limit of 33554432"
 
 
 def test_absurd_dimensions_of_dicom_are_refused(tmp_path):

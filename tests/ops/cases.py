@@ -331,5 +331,18 @@ OPERATIONS: dict[str, tuple[Function, Case]] = {
 # Without a derivative: their results are true or false.
 COMPARISONS = {
     f"arithmetic.{name}"
-    for name in ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not")
+    for name in (
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_not",
+    )
 }

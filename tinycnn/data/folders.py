@@ -1,8 +1,8 @@
 """From folders of images to labelled patches.
 
 Two layouts are read, `ROOT/{Train,Test}/{0,1}/*` (either or both of Train and Test) and
-`ROOT/{0,1}/*`, where 0 holds normal tissue and 1 microcalcification clusters. The case of a
-letter does not matter. Other entries of ROOT are not looked at. In a class folder every file is
+`ROOT/{0,1}/*`, where 0 holds normal tissue and 1 microcalcification clusters. Upper and lower
+case are the same. Other entries of ROOT are not looked at. In a class folder every file is
 read in the order of the names; only hidden ones are passed over (a leading dot, and what Windows
 hides: Thumbs.db, desktop.ini), and anything else that is not an image is an error.
 """
@@ -69,7 +69,7 @@ def read_folder(
 def training_patches(root: str | os.PathLike[str], case_pattern: str = CASE_PATTERN) -> Patches:
     """Read what is there for training: Train if there is one, else everything.
 
-    Args and errors are those of `read_folder`; that there is only a Test is one more. Test is not
+    Args and errors are those of `read_folder`; and if there is only a Test folder. Test is not
     opened.
 
     >>> import tempfile

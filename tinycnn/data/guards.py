@@ -14,7 +14,7 @@ from tinycnn.kernels.types import Array
 
 # A whole digitised mammogram at 50 µm a pixel has about 4800 × 3600 = 1.7e7 pixels. No image that
 # is read here needs more, and a header that promises more is a mistake or a trap.
-MAX_PIXELS = 4096 * 4096
+MAX_PIXELS = 2**25
 
 # The wordiest of the formats, plain PGM, spends six bytes on a 16-bit pixel ("65535 ").
 MAX_FILE_BYTES = 8 * MAX_PIXELS
@@ -30,7 +30,7 @@ def check_size(width: int, height: int) -> None:
     >>> check_size(100_000, 100_000)
     Traceback (most recent call last):
     ...
-    tinycnn.errors.InputError: 100000 × 100000 pixels are more than the limit of 16777216
+    tinycnn.errors.InputError: 100000 × 100000 pixels are more than the limit of 33554432
     """
     if width < 1 or height < 1:
         raise InputError(f"{width} × {height} pixels: there is no image")

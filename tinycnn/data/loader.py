@@ -34,7 +34,7 @@ class Loader:
     >>> five = Patches(np.zeros((5, 1, 2, 2), np.float32), np.array([0, 1, 0, 1, 1]),
     ...                np.array(list("aabbc")), np.array(list("vwxyz")))
     >>> loader = Loader(five, batch_size=2)
-    >>> len(loader), [labels.tolist() for images, labels in loader]
+    >>> len(loader), [labels.tolist() for images, labels in loader.epoch(0)]
     (3, [[0, 1], [0, 1], [1]])
     """
 
@@ -59,10 +59,6 @@ class Loader:
     def __len__(self) -> int:
         """How many batches an epoch has."""
         return -(-len(self.patches) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        """The batches of epoch 0, each time."""
-        return self.epoch(0)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
         """Yield the batches of an epoch: images (B, 1, H, W) float32, labels (B,) int64.

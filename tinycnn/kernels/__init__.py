@@ -2,7 +2,7 @@
 the definition in `reference.py`.
 
 `kernels.of(x).conv2d(...)` calls the fastest kernel that can take the array `x`; what a backend
-lacks falls back to the reference.
+lacks it takes from the reference.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,20 +25,9 @@ BACKENDS = ("reference", "cpu")
 _chosen: str | None = None
 
 
-class Backend:
-    """The kernels of one module, and the reference's where it has none."""
-
-    def __init__(self, name: str) -> None:
-        self._module = import_module(f"tinycnn.kernels.{name}")
-        self._reference = import_module("tinycnn.kernels.reference")
-
-    def __getattr__(self, kernel: str) -> Any:
-        found = getattr(self._module, kernel, None) or getattr(self._reference, kernel)
-        setattr(self, kernel, found)
-        return found
-
-
-_backend = cache(Backend)
+@cache
+def _backend(name: str) -> ModuleType:
+    return import_module(f"tinycnn.kernels.{name}")
 
 
 @cache
@@ -60,7 +50,7 @@ def use(backend: str) -> Iterator[None]:
     """Within this block every kernel comes from the named backend: 'reference' or 'cpu'.
 
     >>> with use("reference"):
-    ...     of(np.zeros(1))._module.__name__
+    ...     of(np.zeros(1)).__name__
     'tinycnn.kernels.reference'
     """
     global _chosen

@@ -15,3 +15,11 @@ def namespace(*arrays: Any) -> Any:
         if not isinstance(array, np.ndarray | np.generic | int | float | complex):
             return array.__array_namespace__()
     return np
+
+
+def readonly(array: Any) -> Any:
+    """The same memory as an array that can't be written to, where the library knows of such."""
+    view = array.view()
+    if isinstance(view, np.ndarray):
+        view.flags.writeable = False
+    return view

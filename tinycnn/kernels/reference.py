@@ -44,9 +44,9 @@ def relu(x: Array) -> Array:
 
 
 def relu_grad(g: Array, x: Array) -> Array:
-    """`g` where x > 0, else 0."""
+    """`g`, but 0 where x ≤ 0."""
     xp = namespace(g)
-    return xp.where(x.real > 0, g, xp.zeros_like(g))
+    return xp.where(x.real <= 0, xp.zeros_like(g), g)
 
 
 def elu(x: Array, alpha: float) -> Array:

@@ -19,7 +19,7 @@ from tinycnn.microcalc import source
 from tinycnn.nn import Module
 from tinycnn.train import probabilities
 
-FIGURES = ("auc", "accuracy", "sensitivity", "specificity", "precision", "f1")
+FIGURES = ("auc", *metrics.RATES)
 
 
 @dataclass(frozen=True)

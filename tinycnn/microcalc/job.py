@@ -65,7 +65,7 @@ def resume(out: str | Path) -> Record:
     state, history = run.load_state()
     try:
         training.resume(state, len(history))
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{run.state}: is no state of this run: {brief(error)}") from error
     run.load_model()  # unsound weights are better refused now than after the last epoch
     return _go_on(run, training, validation, history)

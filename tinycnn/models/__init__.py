@@ -35,7 +35,7 @@ SMALLEST = {
     "alexnet": 63,
     "vgg19": 32,
 }
-LARGEST = 2**24  # numbers in an image: a whole digitised mammogram
+LARGEST = 2**25  # numbers in an image: a whole digitised mammogram
 
 
 def build(name: str, shape: tuple[int, int, int]) -> Sequential:

@@ -37,8 +37,8 @@ def watch_backward(module: Module, x: Tensor, hooks: list[Callable[..., Any]]) -
                 grad_input = replaced[0] if isinstance(replaced, tuple) else replaced
         return grad_input
 
+    x = gate(x)
     if x.requires_grad:
-        x = gate(x)
         x.register_hook(lambda g: call(g, passed.pop()))
     y = gate(module.forward(x))
     if x.requires_grad:

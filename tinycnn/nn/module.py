@@ -50,10 +50,10 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if "_modules" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
-        if name in self._buffers and isinstance(value, Tensor):
+        is_parameter, is_module = isinstance(value, Parameter), isinstance(value, Module)
+        if name in self._buffers and isinstance(value, Tensor) and not is_parameter:
             self._buffers[name] = value
             return
-        is_parameter, is_module = isinstance(value, Parameter), isinstance(value, Module)
         if name in self._parameters and isinstance(value, Tensor) and not is_parameter:
             raise TypeError(f"{type(self).__name__}: {name} is a Parameter; assign one")
         home = self._parameters if is_parameter else self._modules if is_module else None
@@ -77,31 +77,30 @@ class Module:
         """A tensor that belongs to the state but is not learned, as a running mean."""
         self._buffers[name] = tensor
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
-        """A parameter by name; None for one that is left out, as a bias."""
-        setattr(self, name, parameter)
-
     def add_module(self, name: str, module: Module) -> None:
         """A part by name."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: {module!r} is no Module")
         setattr(self, name, module)
 
     # ---- calling ---------------------------------------------------------------------------
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; each subclass says it."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the hooks around it."""
         for hook in list(self._forward_pre_hooks.values()):
             changed = hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
         if self._backward_hooks:
-            (x,) = inputs
-            output = watch_backward(self, x, list(self._backward_hooks.values()))
+            if len(inputs) != 1 or options:
+                raise TypeError(f"{type(self).__name__}: a full backward hook needs one input")
+            output = watch_backward(self, inputs[0], list(self._backward_hooks.values()))
         else:
-            output = self.forward(*inputs)
+            output = self.forward(*inputs, **options)
         for hook in list(self._forward_hooks.values()):
             changed = hook(self, inputs, output)
             output = output if changed is None else changed
@@ -225,7 +224,9 @@ class Module:
 
         Raises:
             KeyError: with `strict`, a name is missing or unknown.
-            ValueError: a shape differs. In both cases nothing has been changed.
+            ValueError: a shape differs.
+            TypeError: a dtype is of another kind, as integers for weights. In all cases nothing
+                has been changed.
         """
         own = self.state_dict()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
@@ -238,8 +239,11 @@ class Module:
                     f"load_state_dict: {name} has shape {tuple(state[name].shape)}, "
                     f"the module's {own[name].shape}"
                 )
-            if state[name].dtype.kind not in "fiub":
-                raise ValueError(f"load_state_dict: {name} holds {state[name].dtype}, not numbers")
+            if state[name].dtype.kind != own[name].dtype.kind:
+                raise TypeError(
+                    f"load_state_dict: {name} is {state[name].dtype}, the module's "
+                    f"{own[name].dtype}"
+                )
         for name in sorted(shared):
             own[name].copy_(state[name])
 

@@ -7,9 +7,9 @@ each says which textbook form would not.
 from __future__ import annotations
 
 from tinycnn import kernels
-from tinycnn.function import Value, differentiable
+from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.kernels.namespace import namespace
-from tinycnn.ops.arithmetic import eq, exp, logical_and, where
+from tinycnn.ops.arithmetic import eq, exp, floating, logical_and, where
 from tinycnn.ops.reduction import amax, sum
 from tinycnn.tensor import Tensor
 
@@ -17,6 +17,7 @@ from tinycnn.tensor import Tensor
 @differentiable
 def sigmoid(x: Value) -> Value:
     """σ(x) = 1 / (1 + e⁻ˣ)."""
+    x = floating(x)
     return kernels.of(x).sigmoid(x)
 
 
@@ -29,7 +30,7 @@ def _(g: Value, x: Value) -> Value:
 @differentiable
 def tanh(x: Value) -> Value:
     """tanh(x) = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
-    return namespace(x).tanh(x)
+    return namespace(x).tanh(floating(x))
 
 
 @tanh.derivative("x")
@@ -51,7 +52,7 @@ def _(g: Value, x: Value) -> Value:
 
 @differentiable
 def relu_grad(g: Value, x: Value) -> Value:
-    """g where x > 0, else 0."""
+    """g, but 0 where x ≤ 0."""
     return kernels.of(g).relu_grad(g, x)
 
 
@@ -88,12 +89,10 @@ def _(g: Value, x: Value, alpha: float) -> Value:
     return where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x))))
 
 
-@differentiable
+@differentiable_as("softplus")
 def _softplus(x: Value) -> Value:
+    x = floating(x)
     return kernels.of(x).softplus(x)
-
-
-_softplus.name = "softplus"
 
 
 @_softplus.derivative("x")
@@ -126,7 +125,7 @@ def maxout(x: Tensor, pieces: int, dim: int = 1) -> Tensor:
 @differentiable
 def softmax(x: Value, dim: int) -> Value:
     """eˣ / Σ eˣ along an axis."""
-    xp = namespace(x)
+    x, xp = floating(x), namespace(x)
     top = xp.expand_dims(xp.argmax(x.real, dim), dim)
     e = xp.exp(x - xp.take_along_axis(x, top, dim))
     return e / e.sum(dim, keepdims=True)
@@ -141,6 +140,7 @@ def _(g: Value, x: Value, dim: int) -> Value:
 @differentiable
 def log_softmax(x: Value, dim: int) -> Value:
     """x − log Σ eˣ along an axis; keeps its digits where a probability is near 1."""
+    x = floating(x)
     return kernels.of(x).log_softmax(x, dim)
 
 
@@ -151,9 +151,10 @@ def _(g: Value, x: Value, dim: int) -> Value:
 
 def _tangent(d: Value, x: Value, dim: int) -> Value:
     """Adding a constant to all of x changes no softmax, so a derivative's elements sum to 0. The
-    one of the largest x, a difference of nearly equal numbers, is better had from the others.
+    one of the largest x, where p is near 1, would be a difference of nearly equal numbers, and is
+    computed as minus the sum of the others.
     """
     largest = eq(x, amax(x, dim, True))
-    largest = logical_and(largest, eq(sum(largest, dim, True), 1))  # two would spoil each other
+    largest = logical_and(largest, eq(sum(largest, dim, True), 1))  # of two, neither is near 1
     others = where(largest, 0, d)
     return where(largest, -sum(others, dim, True), d)

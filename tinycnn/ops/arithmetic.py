@@ -17,12 +17,13 @@ def alike(x: Value, y: Value) -> tuple[Value, Value]:
     """
     if getattr(x, "dtype", None) is getattr(y, "dtype", 0):
         return x, y
-    x, y = _plain(x), _plain(y)
+    x, y = _plain(x, y), _plain(y, x)
     return _beside(x, y), _beside(y, x)
 
 
-def _plain(x: Value) -> Value:
-    if isinstance(x, np.generic):
+def _plain(x: Value, other: Value) -> Value:
+    """A NumPy number beside an array as a Python number, which takes the array's type."""
+    if isinstance(x, np.generic) and isinstance(other, np.ndarray):
         return x.item()
     if not isinstance(x, int | float | complex) and not hasattr(x, "dtype"):
         raise TypeError(f"arithmetic takes tensors, arrays and numbers, not {type(x).__name__}")
@@ -37,6 +38,11 @@ def _beside(x: Value, other: Value) -> Value:
         return x.astype(np.float32)
     floating = getattr(getattr(other, "dtype", None), "kind", "i") in "fc"
     return x.astype(other.dtype) if floating else x
+
+
+def floating(x: Value) -> Value:
+    """x, in float32 if it is an array of integers."""
+    return x.astype(np.float32) if x.dtype.kind in "iub" else x
 
 
 @differentiable
@@ -94,10 +100,7 @@ def _(g: Value, x: Value) -> Value:
 def div(x: Value, y: Value) -> Value:
     """x / y; integers are divided as float32."""
     x, y = alike(x, y)
-    if all(getattr(v, "dtype", np.dtype("i")).kind in "iub" for v in (x, y)):
-        x = x.astype(np.float32) if hasattr(x, "dtype") else x
-        y = y.astype(np.float32) if hasattr(y, "dtype") else y
-    return x / y
+    return (floating(x) if hasattr(x, "dtype") else x) / (floating(y) if hasattr(y, "dtype") else y)
 
 
 @div.derivative("x")
@@ -139,13 +142,13 @@ def _(g: Value, x: Value, y: Value) -> Value:
 @pow.derivative("y")
 def _(g: Value, x: Value, result: Value) -> Value:
     # 0 ** y is 0 for every y > 0, and log(0) must not spoil it
-    return g * (result * log(where(x == 0, 1, x)))
+    return g * (result * log(where(x == 0, 1.0, x)))
 
 
 @differentiable
 def exp(x: Value) -> Value:
     """eˣ."""
-    return namespace(x).exp(x)
+    return namespace(x).exp(floating(x))
 
 
 @exp.derivative("x")
@@ -156,7 +159,7 @@ def _(g: Value, result: Value) -> Value:
 @differentiable
 def expm1(x: Value) -> Value:
     """eˣ − 1, exact also where x is tiny."""
-    return namespace(x).expm1(x)
+    return namespace(x).expm1(floating(x))
 
 
 @expm1.derivative("x")
@@ -167,7 +170,7 @@ def _(g: Value, x: Value) -> Value:
 @differentiable
 def log(x: Value) -> Value:
     """The natural logarithm."""
-    return namespace(x).log(x)
+    return namespace(x).log(floating(x))
 
 
 @log.derivative("x")
@@ -178,7 +181,7 @@ def _(g: Value, x: Value) -> Value:
 @differentiable
 def log1p(x: Value) -> Value:
     """log(1 + x), exact also where x is tiny."""
-    return namespace(x).log1p(x)
+    return namespace(x).log1p(floating(x))
 
 
 @log1p.derivative("x")
@@ -189,7 +192,7 @@ def _(g: Value, x: Value) -> Value:
 @differentiable
 def sqrt(x: Value) -> Value:
     """√x; its derivative at 0 is infinite."""
-    return namespace(x).sqrt(x)
+    return namespace(x).sqrt(floating(x))
 
 
 @sqrt.derivative("x")
@@ -278,6 +281,8 @@ def clamp(x: Value, min: Any = None, max: Any = None) -> Value:
     count as inside, where the derivative is 1.
     """
     xp = namespace(x)
+    for bound in (min, max):
+        x = x if bound is None else _beside(x, bound)
     if min is not None:
         x = xp.where(x.real < min, xp.asarray(min, x.dtype), x)
     if max is not None:
@@ -336,7 +341,7 @@ def comparison(name: str) -> Any:
         return getattr(namespace(x, y), name)(x, y)
 
     compare.__name__ = compare.__qualname__ = name
-    compare.__doc__ = f"Elementwise {name.replace('_', ' ')}: a boolean tensor."
+    compare.__doc__ = f"Elementwise {name.replace('_', ' ')}; it has no derivative."
     return differentiable(compare)
 
 
@@ -344,12 +349,19 @@ eq, ne = comparison("equal"), comparison("not_equal")
 lt, le = comparison("less"), comparison("less_equal")
 gt, ge = comparison("greater"), comparison("greater_equal")
 logical_and, logical_or = comparison("logical_and"), comparison("logical_or")
+bitwise_and, bitwise_or = comparison("bitwise_and"), comparison("bitwise_or")
 
 
 @differentiable
 def logical_not(x: Value) -> Value:
     """Elementwise not."""
     return namespace(x).logical_not(x)
+
+
+@differentiable
+def bitwise_not(x: Value) -> Value:
+    """Elementwise not, bit by bit."""
+    return ~x
 
 
 def isfinite(x: Tensor) -> Tensor:

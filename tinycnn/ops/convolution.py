@@ -7,7 +7,7 @@ the cotangent again, and the derivatives of all three are made of the three.
 from __future__ import annotations
 
 from tinycnn import kernels
-from tinycnn.function import Value, differentiable
+from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.ops.reduction import sum
 from tinycnn.ops.sizes import Padding, Pair, Size, border, check_window, pair
 from tinycnn.tensor import Tensor
@@ -15,7 +15,7 @@ from tinycnn.tensor import Tensor
 Shape = tuple[int, ...]
 
 
-@differentiable
+@differentiable_as("conv2d")
 def correlate(
     x: Value,
     weight: Value,
@@ -129,9 +129,6 @@ def _(
     return conv2d_input_grad(g, h, x_shape, stride, padding, dilation, groups)
 
 
-correlate.name = "conv2d"
-
-
 def conv2d(
     x: Tensor,
     weight: Tensor,
@@ -170,7 +167,7 @@ def conv2d(
     >>> conv2d(image, edge)
     tensor([[[[0., 1., 0.]]]])
     """
-    _check("conv2d", x, weight, bias, groups)
+    _check(x, weight, bias, groups)
     kernel = (weight.shape[2], weight.shape[3])
     stride, dilation = pair("conv2d: stride", stride), pair("conv2d: dilation", dilation)
     edges = border("conv2d", padding, kernel, stride, dilation)
@@ -178,25 +175,25 @@ def conv2d(
     return correlate(x, weight, bias, stride, edges, dilation, groups)
 
 
-def _check(name: str, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
     """Refuse shapes and dtypes that do not fit."""
     if x.ndim != 4:
-        raise ValueError(f"{name}: input has shape {tuple(x.shape)}, needs (N, C, H, W)")
+        raise ValueError(f"conv2d: input has shape {tuple(x.shape)}, needs (N, C, H, W)")
     if weight.ndim != 4:
-        raise ValueError(f"{name}: weight has shape {tuple(weight.shape)}, needs (O, C, kh, kw)")
+        raise ValueError(f"conv2d: weight has shape {tuple(weight.shape)}, needs (O, C, kh, kw)")
     shape = tuple(weight.shape)
     if groups < 1 or shape[0] % groups or x.shape[1] % groups:
         raise ValueError(
-            f"{name}: {x.shape[1]} input and {shape[0]} output channels do not divide into "
+            f"conv2d: {x.shape[1]} input and {shape[0]} output channels do not divide into "
             f"{groups} groups"
         )
     if x.shape[1] != shape[1] * groups:
         raise ValueError(
-            f"{name}: input has {x.shape[1]} channels, but weight {shape} expects "
+            f"conv2d: input has {x.shape[1]} channels, but weight {shape} expects "
             f"{shape[1] * groups}"
         )
     if bias is not None and tuple(bias.shape) != shape[:1]:
-        raise ValueError(f"{name}: bias has shape {tuple(bias.shape)}, needs ({shape[0]},)")
+        raise ValueError(f"conv2d: bias has shape {tuple(bias.shape)}, needs ({shape[0]},)")
     for other in (weight, bias):
         if other is not None and other.dtype != x.dtype:
-            raise TypeError(f"{name}: input is {x.dtype}, but a parameter {other.dtype}")
+            raise TypeError(f"conv2d: input is {x.dtype}, but a parameter {other.dtype}")

@@ -17,18 +17,23 @@ def full(
     return Tensor(np.full(shape, value, dtype), requires_grad)
 
 
-def zeros(*shape: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """0 everywhere.
 
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return full(shape, 0, dtype, requires_grad)
+    return full(_shape(shape), 0, dtype, requires_grad)
 
 
-def ones(*shape: int, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """1 everywhere."""
-    return full(shape, 1, dtype, requires_grad)
+    return full(_shape(shape), 1, dtype, requires_grad)
+
+
+def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """`zeros(2, 3)` and `zeros((2, 3))` are the same."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
 
 
 def full_like(x: Tensor, value: float) -> Tensor:
@@ -56,7 +61,7 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     float32.
     """
     start, end = (0, start) if end is None else (start, end)
-    integers = all(isinstance(v, int) for v in (start, end, step))
+    integers = all(isinstance(v, int | np.integer) for v in (start, end, step))
     return Tensor(
         np.arange(start, end, step).astype(dtype or (np.int64 if integers else np.float32))
     )

@@ -54,5 +54,7 @@ def _own(index: Any) -> Any:
     """An index in arrays of its own: the derivative needs it as it is now."""
     if isinstance(index, tuple):
         return tuple(_own(part) for part in index)
+    if isinstance(index, list):
+        return np.array(index, dtype=None if index else np.int64)
     index = index.array if isinstance(index, Tensor) else index
-    return index.copy() if isinstance(index, list) or hasattr(index, "shape") else index
+    return index.copy() if hasattr(index, "shape") else index

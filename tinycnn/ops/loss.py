@@ -6,7 +6,7 @@ import numpy as np
 
 from tinycnn.function import Value, differentiable
 from tinycnn.ops.activation import log_softmax, softplus
-from tinycnn.ops.arithmetic import alike, clamp, log, log1p, maximum
+from tinycnn.ops.arithmetic import clamp, log, log1p, maximum
 from tinycnn.ops.reduction import gather, mean, sum
 from tinycnn.tensor import Tensor
 
@@ -42,13 +42,14 @@ def binary_cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean")
     sigmoid, `binary_cross_entropy_with_logits` is exact and this is not.
     """
     _same_shape("binary_cross_entropy", input, target)
-    return _reduce("binary_cross_entropy", bernoulli_surprise(input, target), reduction)
+    return _reduce(
+        "binary_cross_entropy", bernoulli_surprise(input, target.to(input.dtype)), reduction
+    )
 
 
 @differentiable
 def bernoulli_surprise(p: Value, t: Value) -> Value:
     """The operation under `binary_cross_entropy`."""
-    p, t = alike(p, t)
     with np.errstate(divide="ignore"):  # log 0 is expected here
         return -(t * clamp(log(p), -100) + (1 - t) * clamp(log1p(-p), -100))
 

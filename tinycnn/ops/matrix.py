@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from tinycnn.function import Value, differentiable
+from tinycnn.function import Value, differentiable_as
 from tinycnn.ops.shape import transpose
 from tinycnn.tensor import Tensor
 
 
-@differentiable
+@differentiable_as("matmul")
 def _matmul(x: Value, y: Value) -> Value:
     return x @ y
-
-
-_matmul.name = "matmul"
 
 
 @_matmul.derivative("x")

@@ -44,9 +44,19 @@ def _to(self: Tensor, dtype: Any) -> Tensor:
     return self if self.dtype == dtype else arithmetic.cast(self, dtype)
 
 
+def _reversed(self: Tensor) -> Tensor:
+    """The axes in reversed order."""
+    return shape.permute(self, tuple(reversed(range(self.ndim))))
+
+
 def _transposed(self: Tensor) -> Tensor:
     """The last two axes exchanged."""
-    return shape.transpose(self, -1, -2) if self.ndim > 1 else self
+    return shape.transpose(self, -1, -2)
+
+
+def _flip(self: Tensor, *dims: Any) -> Tensor:
+    """The order reversed along some axes."""
+    return shape.flip(self, dims[0] if len(dims) == 1 else dims)
 
 
 OPERATORS: dict[str, Any] = {
@@ -66,9 +76,9 @@ PLAIN: dict[str, Any] = {
     "__le__": arithmetic.le,
     "__gt__": arithmetic.gt,
     "__ge__": arithmetic.ge,
-    "__and__": arithmetic.logical_and,
-    "__or__": arithmetic.logical_or,
-    "__invert__": arithmetic.logical_not,
+    "__and__": arithmetic.bitwise_and,
+    "__or__": arithmetic.bitwise_or,
+    "__invert__": arithmetic.bitwise_not,
     "__getitem__": indexing.getitem,
     "__setitem__": indexing.setitem,
     "__iadd__": inplace.augmented("__iadd__", arithmetic.add, inplace.add_),
@@ -84,14 +94,16 @@ PLAIN: dict[str, Any] = {
     "float": lambda self: _to(self, np.float32),
     "double": lambda self: _to(self, np.float64),
     "long": lambda self: _to(self, np.int64),
-    "T": property(_transposed),
+    "T": property(_reversed),
+    "mT": property(_transposed),
+    "flip": _flip,
     "clip": arithmetic.clamp,
 }
 # methods of the operation's own name
 NAMED: dict[Any, str] = {
     arithmetic: "add sub mul div neg pow exp expm1 log log1p sqrt sign abs maximum minimum clamp "
     "clone isfinite isnan eq ne lt le gt ge",
-    shape: "transpose flatten squeeze unsqueeze flip split chunk",
+    shape: "transpose flatten squeeze unsqueeze split chunk",
     reduction: "sum mean var std prod amax amin max min argmax argmin logsumexp gather all any",
     activation: "sigmoid tanh relu softmax log_softmax",
     matrix: "matmul",

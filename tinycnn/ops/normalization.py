@@ -5,7 +5,7 @@ scale and shift. Ioffe & Szegedy (2015).
 from __future__ import annotations
 
 from tinycnn import kernels
-from tinycnn.function import Value, differentiable_saving
+from tinycnn.function import Value, differentiable_as
 from tinycnn.grad_mode import no_grad
 from tinycnn.kernels.namespace import namespace
 from tinycnn.ops.arithmetic import sqrt
@@ -15,7 +15,7 @@ from tinycnn.tensor import Tensor
 OVER = (0, 2, 3)  # images, rows and columns: all but the channel
 
 
-@differentiable_saving("average", "inv_std")
+@differentiable_as("batch_norm", saves=("average", "inv_std"))
 def normalize(
     x: Value, weight: Value, bias: Value, average: Value, variance: Value, eps: float
 ) -> Value:
@@ -36,9 +36,6 @@ def _(g: Value, x: Value, weight: Value, average: Value, inv_std: Value, eps: fl
     d_bias, d_weight = sum(g, OVER, True), sum(g * x_hat, OVER, True)
     d_x = (g - d_bias / count - x_hat * d_weight / count) * scale * weight.reshape((1, -1, 1, 1))
     return d_x, d_weight.reshape(-1), d_bias.reshape(-1)
-
-
-normalize.name = "batch_norm"
 
 
 def batch_norm(
@@ -74,6 +71,9 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: input has shape {tuple(x.shape)}, needs (N, {weight.shape[0]}, H, W)"
         )
+    for other in (running_mean, running_var, weight, bias):
+        if other.dtype != x.dtype:
+            raise TypeError(f"batch_norm: input is {x.dtype}, but a parameter {other.dtype}")
     if not training:
         scale = weight / sqrt(running_var + eps)
         shift = bias - running_mean * scale

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinycnn import kernels
-from tinycnn.function import Value, differentiable
+from tinycnn.function import Value, differentiable_as
 from tinycnn.ops.sizes import Padding
 from tinycnn.tensor import Tensor
 
@@ -15,7 +15,7 @@ from tinycnn.tensor import Tensor
 MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-@differentiable
+@differentiable_as("pad")
 def frame(x: Value, padding: Padding, value: float) -> Value:
     """The operation under `pad` with a constant."""
     return kernels.of(x).pad(x, padding, value)
@@ -26,9 +26,6 @@ def _(g: Value, x_shape: tuple[int, ...], padding: Padding) -> Value:
     top, _, left, _ = padding
     height, width = x_shape[-2:]
     return g[..., top : top + height, left : left + width]
-
-
-frame.name = "pad"
 
 
 def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from tinycnn import kernels
-from tinycnn.function import Value, differentiable, differentiable_saving
+from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.kernels.namespace import namespace
 from tinycnn.ops.reduction import mean
 from tinycnn.ops.shape import cat
-from tinycnn.ops.sizes import Padding, Pair, Size, border, check_window, pair
+from tinycnn.ops.sizes import Padding, Pair, Size, check_window, pair
 from tinycnn.tensor import Tensor
 
 Shape = tuple[int, ...]
 
 
-@differentiable_saving("index")
+@differentiable_as("max_pool2d", saves=("index",))
 def pick_largest(x: Value, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Value:
     """The operation under `max_pool2d`; saves which element of each window was the maximum."""
     return kernels.of(x).max_pool2d(x, kernel, stride, padding, dilation)
@@ -77,9 +77,6 @@ def _(
     dilation: Pair,
 ) -> Value:
     return max_pool2d_scatter(g, index, x_shape, kernel, stride, padding, dilation)
-
-
-pick_largest.name = "max_pool2d"
 
 
 @differentiable
@@ -160,7 +157,8 @@ def _window(
 ) -> tuple[Pair, Pair, Padding]:
     kernel = pair(f"{name}: kernel_size", kernel_size)
     steps = kernel if stride is None else pair(f"{name}: stride", stride)
-    edges = border(name, padding, kernel, steps, (1, 1))
+    vertical, horizontal = pair(f"{name}: padding", padding, least=0)
+    edges = vertical, vertical, horizontal, horizontal
     if edges[0] * 2 > kernel[0] or edges[2] * 2 > kernel[1]:
         raise ValueError(f"{name}: padding {padding!r} is more than half the window {kernel}")
     return kernel, steps, edges

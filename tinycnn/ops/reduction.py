@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
+from tinycnn.kernels.summation import total
 from tinycnn.ops.arithmetic import eq, exp, log, logical_or, mul, ne, sqrt, where
+from tinycnn.ops.axes import Dims, axes, axis
 from tinycnn.ops.shape import broadcast_to, getitem, tournament
 from tinycnn.tensor import Tensor
-
-Dims = int | Sequence[int] | None
-
-
-def _axes(dim: Dims, ndim: int) -> tuple[int, ...]:
-    """The axes meant, counted from the front."""
-    if dim is None:
-        return tuple(range(ndim))
-    return tuple(d % ndim for d in ([dim] if isinstance(dim, int) else dim))
 
 
 def _spread(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
     """A reduced array back in the shape it was reduced from, every element repeated."""
-    axes = _axes(dim, len(x_shape))
-    kept = tuple(1 if i in axes else n for i, n in enumerate(x_shape))
+    reduced = axes(dim, len(x_shape))
+    kept = tuple(1 if i in reduced else n for i, n in enumerate(x_shape))
     return broadcast_to(g.reshape(kept), x_shape)
-
-
-def _numpy_axis(dim: Dims) -> Any:
-    return dim if dim is None or isinstance(dim, int) else tuple(dim)
 
 
 @differentiable
 def sum(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """The sum over some axes, or all."""
-    # NumPy adds in pairs along the last axis only; elsewhere float32 would lose digits
-    wide = np.float64 if x.dtype == np.float32 else None
-    total = x.sum(_numpy_axis(dim), keepdims=keepdim, dtype=wide)
-    return total if wide is None else total.astype(np.float32)
+    return total(x, axes(dim, x.ndim), keepdim)
 
 
 @sum.derivative("x")
@@ -51,13 +36,13 @@ def _(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
 @differentiable
 def amax(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """The largest element over some axes; equal maxima share the gradient evenly."""
-    return x.max(_numpy_axis(dim), keepdims=keepdim)
+    return x.max(axes(dim, x.ndim), keepdims=keepdim)
 
 
 @differentiable
 def amin(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """The smallest element over some axes; equal minima share the gradient evenly."""
-    return x.min(_numpy_axis(dim), keepdims=keepdim)
+    return x.min(axes(dim, x.ndim), keepdims=keepdim)
 
 
 @amax.derivative("x")
@@ -88,7 +73,7 @@ def std(x: Value, dim: Dims = None, correction: int = 1, keepdim: bool = False) 
 
 
 def _count(x: Value, dim: Dims) -> int:
-    return int(np.prod([x.shape[i] for i in _axes(dim, x.ndim)]))
+    return int(np.prod([x.shape[i] for i in axes(dim, x.ndim)]))
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -97,7 +82,7 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """
     if dim is None:
         return prod(x.reshape(-1), 0) if not keepdim else prod(x).reshape((1,) * x.ndim)
-    slices = [getitem(x, (slice(None),) * (dim % x.ndim) + (i,)) for i in range(x.shape[dim])]
+    slices = [getitem(x, (slice(None),) * axis(dim, x.ndim) + (i,)) for i in range(x.shape[dim])]
     out = tournament(mul, slices) if slices else Tensor(np.ones_like(x.array.sum(dim)))
     return out.unsqueeze(dim) if keepdim else out
 
@@ -107,7 +92,8 @@ def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
     top = amax(x.detach(), dim, True)
     top = where(top.isfinite(), top, 0)
     out: Tensor = log(sum(exp(x - top), dim, True)) + top
-    return out if keepdim else out.reshape(sum(x.detach(), dim).shape)
+    reduced = axes(dim, x.ndim)
+    return out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in reduced])
 
 
 class Extremes(NamedTuple):

@@ -10,7 +10,8 @@ import numpy as np
 
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
-from tinycnn.ops.arithmetic import alike
+from tinycnn.ops.arithmetic import alike, clone
+from tinycnn.ops.axes import axes, axis
 from tinycnn.tensor import Tensor
 
 T = TypeVar("T")
@@ -120,12 +121,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not tensors:
         raise ValueError("cat: no tensors")
     first = tensors[0].shape
+    dim = axis(dim, len(first))
     for t in tensors[1:]:
         rest = list(t.shape)
         if len(rest) == len(first):
             rest[dim] = first[dim]
         if tuple(rest) != first:
             raise ValueError(f"cat: shapes {first} and {t.shape} differ outside axis {dim}")
+    if len(tensors) == 1:
+        return clone(tensors[0])
     return tournament(lambda x, y: join(x, y, dim), tensors)
 
 
@@ -136,10 +140,13 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def split(x: Tensor, sizes: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """x in pieces along an axis: of one length (the last may be shorter), or of given lengths."""
+    dim = axis(dim, x.ndim)
     length = x.shape[dim]
     if isinstance(sizes, int):
+        if sizes < 1:
+            raise ValueError(f"split: pieces of length {sizes}")
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)]
-    if sum(sizes) != length:
+    if sum(sizes) != length or min(sizes, default=0) < 0:
         raise ValueError(f"split: lengths {list(sizes)} do not add up to {length}")
     ends = np.cumsum(sizes)
     return tuple(
@@ -150,7 +157,9 @@ def split(x: Tensor, sizes: int | Sequence[int], dim: int = 0) -> tuple[Tensor, 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """x in a number of pieces of equal length along an axis (the last may be shorter)."""
-    return split(x, -(-x.shape[dim] // chunks), dim)
+    if chunks < 1:
+        raise ValueError(f"chunk: {chunks} pieces")
+    return split(x, max(-(-x.shape[axis(dim, x.ndim)] // chunks), 1), dim)
 
 
 def transpose(x: Value, dim0: int, dim1: int) -> Value:
@@ -162,7 +171,9 @@ def transpose(x: Value, dim0: int, dim1: int) -> Value:
 
 def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     """Neighbouring axes made one."""
-    start, end = start_dim % max(x.ndim, 1), end_dim % max(x.ndim, 1)
+    if x.ndim == 0:
+        return x.reshape((1,))
+    start, end = axis(start_dim, x.ndim), axis(end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
     middle = int(np.prod(x.shape[start : end + 1]))
@@ -171,19 +182,21 @@ def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
 
 def unsqueeze(x: Value, dim: int) -> Value:
     """A new axis of length 1."""
-    dim = dim % (x.ndim + 1)
+    dim = axis(dim, x.ndim + 1)
     return x.reshape((*x.shape[:dim], 1, *x.shape[dim:]))
 
 
 def squeeze(x: Value, dim: int | None = None) -> Value:
     """Without axes of length 1: all of them, or one if its length is 1."""
-    drop = range(x.ndim) if dim is None else [dim % x.ndim]
+    drop = axes(dim, x.ndim)
     return x.reshape(tuple(n for i, n in enumerate(x.shape) if i not in drop or n != 1))
 
 
 def expand(x: Value, shape: tuple[int, ...]) -> Value:
     """x repeated along axes of length 1; −1 keeps a length."""
-    lead = len(shape) - x.ndim
+    lead = max(len(shape) - x.ndim, 0)
+    if -1 in shape[:lead]:
+        raise ValueError(f"expand: {shape} keeps the length of an axis that {x.shape} lacks")
     sizes = tuple(x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape))
     return broadcast_to(x, sizes)
 
@@ -191,6 +204,6 @@ def expand(x: Value, shape: tuple[int, ...]) -> Value:
 def flip(x: Value, dims: int | Sequence[int]) -> Value:
     """The order reversed along some axes."""
     index: list[Any] = [slice(None)] * x.ndim
-    for dim in [dims] if isinstance(dims, int) else dims:
+    for dim in axes(dims, x.ndim):
         index[dim] = slice(None, None, -1)
     return x[tuple(index)]

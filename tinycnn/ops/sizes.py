@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -11,7 +12,10 @@ Size = int | Sequence[int]
 
 def pair(name: str, value: Size, least: int = 1) -> Pair:
     """(vertical, horizontal) from one number or two."""
-    both = (value, value) if isinstance(value, int) else tuple(int(v) for v in value)
+    try:
+        both = tuple(map(index, value)) if isinstance(value, Sequence) else (index(value),) * 2
+    except TypeError:
+        both = ()
     if len(both) != 2 or min(both) < least:
         raise ValueError(f"{name} must be one or two integers of at least {least}, not {value!r}")
     return both

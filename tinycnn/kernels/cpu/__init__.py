@@ -5,6 +5,9 @@ their first call and keeps the machine code on disk. What is missing here, or is
 that is not worth a fast path, falls back to the reference.
 """
 
+from typing import Any
+
+from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.activation import relu, relu_grad
 from tinycnn.kernels.cpu.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
@@ -22,3 +25,8 @@ __all__ = [
     "relu",
     "relu_grad",
 ]
+
+
+def __getattr__(kernel: str) -> Any:
+    """What is missing here, from the reference."""
+    return getattr(reference, kernel)

@@ -18,7 +18,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_grad(g: Array, x: Array) -> Array:
-    """`g` where x > 0, else 0."""
+    """`g`, but 0 where x ≤ 0."""
     if not same_dtype(g, x) or g.shape != x.shape:
         return reference.relu_grad(g, x)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
@@ -40,4 +40,4 @@ def _relu_grad(start: int, stop: int, g: Any, x: Any, dx: Any) -> None:
     g, x, dx = g[start:stop], x[start:stop], dx[start:stop]
     zero = g.dtype.type(0)
     for i in range(len(x)):
-        dx[i] = g[i] if x[i] > 0 else zero
+        dx[i] = zero if x[i] <= 0 else g[i]

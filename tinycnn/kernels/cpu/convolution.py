@@ -25,7 +25,7 @@ from tinycnn.kernels.types import Array
 
 TILE = 1088  # positions: four rows of results and three of the input fit into 32 KiB
 LANES = 8  # a tile's length is rounded up to this, so that no scalar loop has to end it
-IMAGES = 4  # whose weight gradients are added up before those of all images are
+IMAGES = 4  # their weight gradients are summed together, then the sums of such blocks
 
 
 def conv2d(
@@ -140,7 +140,7 @@ def _empty_row(channels: int, height: int, width: int, like: Any) -> Any:
 
 @jit
 def _lay_out(image: Any, row: Any, top: int, left: int, height: int, width: int) -> None:
-    """Copy (C, H, W) into the middle of the zero-padded (C, height, width) at the row's begin."""
+    """Copy (C, H, W) into the middle of the zero-padded (C, height, width) that begins the row."""
     channels, h, w = image.shape
     padded = row[: channels * height * width].reshape(channels, height, width)
     for c in range(channels):
