@@ -174,6 +174,31 @@ def _natural(text: str) -> int:
     return number
 
 
+def _add_data(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--data", metavar="DIR", help="a folder of images; phantoms by default")
+    to.add_argument(
+        "--case-pattern",
+        metavar="REGEX",
+        help="how an image's name tells its case (default: its leading digits)",
+    )
+
+
+def _add_json(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--json", action="store_true", help="for a program to read")
+
+
+def _add_recipe(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--model", metavar="NAME", help="the network (default: exercise)")
+    to.add_argument("--epochs", type=_positive, metavar="N", help="default: 100")
+    to.add_argument("--seed", type=_natural, metavar="N", help="default: 0")
+    to.add_argument(
+        "--augment",
+        metavar="NAME",
+        help="none, symmetries (flips and quarter turns), shifts (symmetries and shifts by up "
+        "to two pixels, the default) or exposure (symmetries, gain and offset)",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "tinycnn", description="Tell microcalcification clusters from normal breast tissue."
@@ -187,38 +212,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=call)
         return added
 
-    def add_data(to: argparse.ArgumentParser) -> None:
-        to.add_argument("--data", metavar="DIR", help="a folder of images; phantoms by default")
-        to.add_argument(
-            "--case-pattern",
-            metavar="REGEX",
-            help="how an image's name tells its case (default: its leading digits)",
-        )
-
-    def add_json(to: argparse.ArgumentParser) -> None:
-        to.add_argument("--json", action="store_true", help="for a program to read")
-
-    def add_recipe(to: argparse.ArgumentParser) -> None:
-        to.add_argument("--model", metavar="NAME", help="the network (default: exercise)")
-        to.add_argument("--epochs", type=_positive, metavar="N", help="default: 100")
-        to.add_argument("--seed", type=_natural, metavar="N", help="default: 0")
-        to.add_argument(
-            "--augment",
-            metavar="NAME",
-            help="none, symmetries (flips and quarter turns), shifts (symmetries and shifts by up "
-            "to two pixels, the default) or exposure (symmetries, gain and offset)",
-        )
-
     it = command(train, "train a network and keep it in a run folder")
-    add_data(it)
-    add_recipe(it)
+    _add_data(it)
+    _add_recipe(it)
     it.add_argument("--out", default="run", metavar="RUN", help="the run folder (default: run)")
     it.add_argument("--resume", action="store_true", help="go on with the interrupted run in RUN")
 
     it = command(evaluate, "judge a trained network, with 95 % intervals")
     it.add_argument("run", metavar="RUN")
-    add_data(it)
-    add_json(it)
+    _add_data(it)
+    _add_json(it)
 
     it = command(predict, "the probability of a cluster in each image")
     it.add_argument("run", metavar="RUN")
@@ -226,20 +229,20 @@ def _parser() -> argparse.ArgumentParser:
 
     it = command(compare, "judge several trained networks on the same images")
     it.add_argument("runs", nargs="+", metavar="RUN")
-    add_data(it)
-    add_json(it)
+    _add_data(it)
+    _add_json(it)
     it.add_argument("--figure", metavar="FILE.png", help="draw their ROC curves")
 
     it = command(repeat, "train several times over different splits: mean ± standard deviation")
-    add_data(it)
-    add_recipe(it)
+    _add_data(it)
+    _add_recipe(it)
     it.add_argument("--times", type=_positive, default=5, metavar="K", help="default: 5")
-    add_json(it)
+    _add_json(it)
 
     it = command(audit, "look a folder of images over before trusting it")
     it.add_argument("folder", metavar="DATA")
     it.add_argument("--case-pattern", metavar="REGEX", help="how a name tells its case")
-    add_json(it)
+    _add_json(it)
 
     it = command(summary, "a network's layers: shapes, parameters, cost, receptive fields")
     it.add_argument("model", metavar="MODEL")
