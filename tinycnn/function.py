@@ -118,7 +118,7 @@ class Function(Generic[P]):
             made.base is not None and namespace(made).may_share_memory(made, first)
         ):
             out.changes = tensors[0].changes  # a view: who changes the one changes the other
-        if self.rules and is_grad_enabled() and made.dtype.kind == "f":
+        if is_grad_enabled() and made.dtype.kind == "f":
             wanted = [isinstance(a, Tensor) and a.requires_grad for a in inputs]
             if any(wanted):
                 self._check_rules(wanted)

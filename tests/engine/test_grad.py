@@ -147,3 +147,12 @@ def test_a_gradient_penalty_through_a_small_network_is_that_of_central_differenc
     ]
     expected = (4 * differences[0] - differences[1]) / 3
     assert (found.array * v).sum() == pytest.approx(expected, rel=1e-7)
+
+
+def test_an_operation_without_any_derivative_is_refused_where_a_gradient_is_wanted():
+    @tc.differentiable
+    def double(x):
+        return x * 2
+
+    with pytest.raises(TypeError, match="double: it has no derivative with respect to 'x'"):
+        double(tc.tensor([1.0], requires_grad=True))
