@@ -63,6 +63,8 @@ def train(options: argparse.Namespace) -> None:
             _refuse_beside_resume(options)
             best = job.resume(options.out)
         else:
+            if options.data is None:
+                print("no --data: simulating patches", file=sys.stderr)
             best = job.train(options.out, _recipe(options), options.data, options.case_pattern)
     except KeyboardInterrupt:
         if not Run(options.out).exists():
@@ -94,6 +96,7 @@ def compare(options: argparse.Namespace) -> None:
 
         curves = {r.run: (r.labels, r.probabilities) for r in results}
         plot.save(plot.compare_rocs(curves), options.figure)
+        print(f"ROC curves in {options.figure}", file=sys.stderr)
     _tell(options, [r.as_dict() for r in results], evaluation.side_by_side(results))
 
 

@@ -12,7 +12,8 @@ A derivative's first parameter is the cotangent of the result. For the rest it a
 `result` is the result itself, any other name one of the operation's arguments (`x_shape` for its
 shape alone), or something the forward pass saved. Only what is asked for is kept, protected
 against in-place changes, and handed in: as arrays in an ordinary backward pass, as Tensors when
-the derivative is to be differentiated again. A rule for several arguments returns a tuple.
+the derivative is to be differentiated again; so a derivative is written with operators and
+tinycnn's operations, not with NumPy's functions. A rule for several arguments returns a tuple.
 """
 
 from __future__ import annotations

@@ -137,6 +137,10 @@ class Node:
 
     def _fit(self, gradient: Any, edge: Edge) -> Any:
         """The gradient in the shape and dtype of what it is the gradient of."""
+        if not hasattr(gradient, "dtype"):
+            raise TypeError(
+                f"{self.name}: its derivative returned {type(gradient).__name__}, not an array"
+            )
         if gradient.shape != edge.shape:
             gradient = self._unbroadcast(gradient, edge.shape)
         if isinstance(gradient, np.generic):  # NumPy makes a scalar of an array without axes

@@ -89,6 +89,9 @@ def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
         model: any module from images to one tensor.
         input_shape: (C, H, W), for a batch of one, or (N, C, H, W).
 
+    Raises:
+        ValueError: `input_shape` is no such shape.
+
     A multiply-add is one product added to a sum: what convolutions, linear layers and batch
     normalisation consist of. Other layers are not counted.
 
@@ -101,7 +104,9 @@ def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
     ───────────────────────────────────────────────────────────────────────────
     80 parameters (0 frozen), 242,208 multiply-adds, 210.2 KiB activations
     """
-    shape = input_shape if len(input_shape) == 4 else (1, *input_shape)
+    if not isinstance(input_shape, tuple | list) or len(input_shape) not in (3, 4):
+        raise ValueError(f"summary: input_shape is {input_shape!r}, needs (C, H, W)")
+    shape = (1, *input_shape)[-4:]
     dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
     image = Tensor(np.zeros(shape, dtype), requires_grad=True)
     calls = _run(model, image)

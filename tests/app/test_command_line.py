@@ -88,6 +88,19 @@ def test_evaluate_as_json_has_the_promised_keys_and_nothing_else_on_standard_out
     assert result["rules_auc"].keys() == {"mean", "standard deviation", "maximum", "range"}
 
 
+def test_a_network_judged_on_what_it_was_trained_on_is_told_so(tinycnn_says, run, data):
+    beware = f"Beware: {run} was trained on these very images"
+    assert beware in tinycnn_says("evaluate", run, "--data", data)[1]
+    assert beware in tinycnn_says("compare", run, "--data", data)[1]
+    # another pattern for the cases, or other labels, makes no other images of them
+    _, told, _ = tinycnn_says("evaluate", run, "--data", data, "--json", "--case-pattern", ".*")
+    assert strict_json(told)["seen_in_training"] is True
+    (data / "0/0003_1.pgm").unlink()
+    code, told, _ = tinycnn_says("evaluate", run, "--data", data)
+    assert code == 0
+    assert "Beware" not in told
+
+
 def test_predict_prints_a_probability_a_line_in_the_order_asked(tinycnn_says, run, data):
     images = [data / "1" / "0012_0.pgm", data / "0" / "0003_1.pgm", data / "1" / "0011_1.pgm"]
     code, told, err = tinycnn_says("predict", run, *images)
@@ -104,7 +117,7 @@ def test_compare_puts_runs_side_by_side_and_draws_them(
 ):
     figure = tmp_path / "missing folder" / "roc.png"
     code, told, err = tinycnn_says("compare", run, other_run, "--data", data, "--figure", figure)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"ROC curves in {figure}\n")
     assert str(run) in told
     assert str(other_run) in told
     assert len(re.findall(r"^auc +\d\.\d{3} \[.*?\] +\d\.\d{3} \[.*?\]$", told, re.M)) == 1

@@ -97,6 +97,12 @@ def test_the_network_is_left_as_it_was_also_after_an_error(shape):
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize("shape", [60, (60, 60), (1, 1, 1, 60, 60)])
+def test_what_is_no_shape_of_an_image_is_refused(shape):
+    with pytest.raises(ValueError, match=r"input_shape is .*60.*, needs \(C, H, W\)"):
+        summary(build("logistic", (1, 60, 60)), shape)
+
+
 def test_the_summary_does_not_care_whether_gradients_are_recorded():
     model = build("lenet5", (1, 60, 60))
     with tc.no_grad():

@@ -44,6 +44,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
     assert not any(np.array_equal(a, b) for a, b in zip(once.images, other.images, strict=True))
 
 
+@pytest.mark.parametrize("arguments", [(-1, 0, 60), (4, -1, 60), (4, 0, 7)])
+def test_what_cannot_be_simulated_is_refused_by_name(arguments):
+    with pytest.raises(ValueError, match=r"phantoms: (n|seed|size) is -?\d"):
+        phantoms(*arguments)
+    assert len(phantoms(0, 0)) == 0
+    assert phantoms(2, 0, size=8).images.shape == (2, 1, 8, 8)
+
+
 def test_a_patch_does_not_depend_on_how_many_follow():
     few, more = phantoms(10, seed=2), phantoms(20, seed=2)
     first = more[:10]

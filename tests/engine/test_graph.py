@@ -162,6 +162,19 @@ def test_a_derivative_of_the_wrong_shape_names_the_operation():
         crooked(leaf(1.0, 2.0)).sum().backward()
 
 
+def test_a_derivative_that_returns_nothing_names_the_operation():
+    @differentiable
+    def forgetful(x):
+        return x * 2
+
+    @forgetful.derivative("x")
+    def _(g):
+        g * 2
+
+    with pytest.raises(TypeError, match="forgetful: its derivative returned NoneType"):
+        forgetful(leaf(1.0, 2.0)).sum().backward()
+
+
 def test_an_empty_tensor_has_an_empty_gradient():
     x = tc.zeros(0, 3, requires_grad=True)
     x.sum().backward()

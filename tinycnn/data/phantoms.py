@@ -33,6 +33,7 @@ from tinycnn.kernels.types import Array
 
 PIXEL_MM = 0.085
 PATCHES_PER_CASE = 4
+LEAST_SIZE = 8  # pixels; in less there is no room for a cluster
 MARGIN = 10  # pixels simulated around the patch, so that the screen's blur has no edge to wrap at
 
 SPECTRAL_SLOPE = 3.0  # β: the texture's power falls as 1/fᵝ [1]
@@ -82,10 +83,16 @@ def phantoms(n: int, seed: int, size: int = 60) -> Patches:
     Patch i depends on seed, i and size alone, not on n. Images are (n, 1, size, size) float32,
     multiples of 1/255 as an 8-bit file would give.
 
+    Raises:
+        ValueError: n or seed is below 0, or size below 8.
+
     >>> some = phantoms(6, seed=1)
     >>> some.images.shape, some.labels.tolist(), some.names[-1].item()
     ((6, 1, 60, 60), [0, 1, 0, 1, 0, 1], 'phantom_0002_2')
     """
+    for name, value, least in (("n", n, 0), ("seed", seed, 0), ("size", size, LEAST_SIZE)):
+        if value < least:
+            raise ValueError(f"phantoms: {name} is {value}; it must be {least} or more")
     labels = np.arange(n) % 2
     number = [f"{i // PATCHES_PER_CASE + 1:04d}" for i in range(n)]
     names = [f"phantom_{c}_{i % PATCHES_PER_CASE + 1}" for i, c in enumerate(number)]

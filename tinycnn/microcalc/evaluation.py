@@ -31,6 +31,7 @@ class Evaluation:
         at_half: the judgement at the threshold 0.5.
         at_chosen: at the threshold that was best on the validation patches.
         rules: AUC of the one-number rules on the same patches, by name.
+        seen: whether the network learned from these very patches, which proves nothing.
         labels, probabilities: (N,) each, what the judgement is made of.
     """
 
@@ -38,6 +39,7 @@ class Evaluation:
     at_half: Judgement
     at_chosen: Judgement
     rules: dict[str, float]
+    seen: bool
     labels: Array
     probabilities: Array
 
@@ -48,6 +50,7 @@ class Evaluation:
             **self.at_half.as_dict(),
             "at_chosen_threshold": self.at_chosen.as_dict(),
             "rules_auc": self.rules,
+            "seen_in_training": self.seen,
         }
 
     def __str__(self) -> str:
@@ -66,6 +69,7 @@ class Evaluation:
             lines.append(f"{truth:12} {counts[0]:24} {counts[1]}")
         lines += ["", "One-number rules, by the grey levels alone:"]
         lines += [f"{rule:20} AUC {auc:.3f}" for rule, auc in self.rules.items()]
+        lines += _warnings([self])
         return "\n".join(lines)
 
 
@@ -92,10 +96,10 @@ def compare(
         shape = list(patches.images.shape[1:])
         if shape != about["shape"]:
             raise InputError(f"{run}: was trained on images of {_size(about)}, not {_size(shape)}")
-    return [_judge(str(run), model, about, patches) for run, model, about in loaded]
+    return [_judge(run, model, about, patches) for run, model, about in loaded]
 
 
-def _judge(run: str, model: Module, about: dict[str, Any], patches: Patches) -> Evaluation:
+def _judge(run: str | Path, model: Module, about: dict[str, Any], patches: Patches) -> Evaluation:
     p = probabilities(model, patches.images)
     at_half, at_chosen = (
         metrics.judge(patches.labels, p, patches.cases, threshold)
@@ -105,7 +109,8 @@ def _judge(run: str, model: Module, about: dict[str, Any], patches: Patches) -> 
         name: metrics.auc(patches.labels, scores)
         for name, scores in one_number_rules(patches.images).items()
     }
-    return Evaluation(run, at_half, at_chosen, rules, patches.labels, p)
+    seen = source.trained_on(Run(run).config(), patches)
+    return Evaluation(str(run), at_half, at_chosen, rules, seen, patches.labels, p)
 
 
 def side_by_side(evaluations: Sequence[Evaluation]) -> str:
@@ -119,7 +124,16 @@ def side_by_side(evaluations: Sequence[Evaluation]) -> str:
     for figure in FIGURES:
         cells = (interval(e.at_half, figure).ljust(width) for e in evaluations)
         lines.append(f"{figure:12} " + "".join(cells).rstrip())
-    return "\n".join(lines)
+    return "\n".join(lines + _warnings(evaluations))
+
+
+def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A line for each network that was asked what it had been told."""
+    return [
+        f"\nBeware: {e.run} was trained on these very images; this is no proof of its skill"
+        for e in evaluations
+        if e.seen
+    ]
 
 
 def predict(run: str | Path, images: Sequence[str | Path]) -> Array:

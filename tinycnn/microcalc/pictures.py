@@ -30,11 +30,14 @@ def draw(
     images, labels = validation.images, validation.labels
     p = probabilities(model, images)
     confusion = metrics.judge(labels, p, validation.cases, threshold).confusion
+    apart = f"{len(labels)} validation patches, which chose epoch and threshold"
     figures = {
         "samples": plot.samples(images, labels, pixel_mm=PIXEL_MM),
         "learning_curves": plot.learning_curves(history),
-        "roc": plot.roc_curve(labels, p, validation.cases, threshold=threshold),
-        "confusion": plot.confusion_matrix(confusion),
+        "roc": plot.roc_curve(labels, p, validation.cases, threshold, title=apart),
+        "confusion": plot.confusion_matrix(
+            confusion, title=f"{len(labels)} validation patches, threshold {threshold:.3g}"
+        ),
         "misclassified": plot.misclassified(
             images, labels, p, validation.names, threshold, pixel_mm=PIXEL_MM
         ),

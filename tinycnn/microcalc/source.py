@@ -8,6 +8,7 @@ from typing import Any
 
 from tinycnn.data import CASE_PATTERN, Patches, evaluation_patches, training_patches
 from tinycnn.data.phantoms import phantoms
+from tinycnn.kernels.types import Array
 
 PHANTOMS = 2000  # patches to train on when no folder is given
 TEST_PHANTOMS = 600
@@ -30,10 +31,20 @@ def for_judging(folder: str | None, case_pattern: str | None, seed: int) -> Patc
 
 def fingerprint(patches: Patches) -> str:
     """A short text that changes when an image, a label or a case does."""
-    digest = hashlib.sha256(patches.images.tobytes())
-    for part in (patches.labels, patches.cases):
-        digest.update(part.tobytes())
+    return _digest(patches.images, patches.labels, patches.cases)
+
+
+def _digest(*arrays: Array) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.tobytes())
     return digest.hexdigest()[:16]
+
+
+def trained_on(config: dict[str, Any], patches: Patches) -> bool:
+    """Whether a run's configuration names these very images as what it learned from."""
+    data = config.get("data")
+    return isinstance(data, dict) and data.get("images") == _digest(patches.images)
 
 
 def described(folder: str | None, case_pattern: str | None, patches: Patches) -> dict[str, Any]:
@@ -43,4 +54,5 @@ def described(folder: str | None, case_pattern: str | None, patches: Patches) ->
         "case_pattern": case_pattern,
         "patches": len(patches),
         "fingerprint": fingerprint(patches),
+        "images": _digest(patches.images),
     }

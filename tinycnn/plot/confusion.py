@@ -17,11 +17,12 @@ _CELLS = (("true negatives", "false positives"), ("false negatives", "true posit
 
 
 @styled
-def confusion_matrix(confusion: Sequence[Sequence[int]] | Array) -> Figure:
+def confusion_matrix(confusion: Sequence[Sequence[int]] | Array, title: str = "") -> Figure:
     """Counts, and the share of each row: what became of the images of each class.
 
     Args:
         confusion: [[tn, fp], [fn, tp]]; rows are the truth, columns the call.
+        title: which images, and at which threshold.
 
     >>> figure = confusion_matrix([[8, 2], [1, 9]])
     >>> figure.axes[0].texts[1].get_text()
@@ -47,6 +48,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]] | Array) -> Figure:
             )
     axes.set_xticks([0, 1], CLASSES)
     axes.set_yticks([0, 1], CLASSES, rotation=90, va="center")
+    axes.set_title(title)
     axes.set_xlabel("called")
     axes.set_ylabel("in truth")
     figure.colorbar(drawn, ax=axes, label="share of the row / %")

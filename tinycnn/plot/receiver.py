@@ -23,6 +23,7 @@ def roc_curve(
     probabilities: Array,
     cases: Array | None = None,
     threshold: float | None = None,
+    title: str = "",
 ) -> Figure:
     """The ROC curve with its AUC and the points where the classifier is operated.
 
@@ -31,6 +32,7 @@ def roc_curve(
         probabilities: (N,) of class 1.
         cases: (N,) the case each image comes from; with it the legend has the AUC's 95 % interval.
         threshold: the one chosen on validation images, marked beside 0.5.
+        title: which images.
 
     Raises:
         ValueError: as in `tinycnn.metrics.judge`.
@@ -40,6 +42,7 @@ def roc_curve(
     ['AUC 0.750', 'threshold 0.5: sensitivity 0.500, specificity 0.500']
     """
     figure, axes = _empty_roc()
+    axes.set_title(title)
     fpr, tpr, _ = roc(labels, probabilities)
     axes.plot(fpr, tpr, color=BLUE, label=_area(labels, probabilities, cases))
     points = [(0.5, "0.5", "o", VERMILLION)]
