@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tinycnn.grad_mode import enable_grad, no_grad
+from tinycnn.grad_mode import enable_grad, has_derivatives, no_grad
 from tinycnn.kernels.namespace import namespace, readonly
 from tinycnn.node import Edge, Node, edge_of
 from tinycnn.tensor import Hook, Tensor
@@ -102,7 +102,7 @@ def accumulate(tensor: Tensor, g: Any) -> None:
 def _cotangent(output: Tensor, gradient: Any, recording: bool) -> Any:
     """The cotangent a walk begins with: the one given, or 1 for a single number."""
     name = output.node.name if output.node else "backward"
-    if output.dtype.kind != "f":
+    if not has_derivatives(output.dtype):
         raise TypeError(f"{name}: a {output.dtype} tensor has no gradient")
     if not output.requires_grad:
         raise RuntimeError(f"{name}: the tensor was not made from one that requires a gradient")
@@ -197,7 +197,7 @@ def grad(
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"grad: {len(grad_outputs)} grad_outputs for {len(outputs)} outputs")
     for i, tensor in enumerate(inputs):
-        if tensor.dtype.kind != "f":
+        if not has_derivatives(tensor.dtype):
             raise TypeError(f"grad: input {i} is a {tensor.dtype} tensor and has no gradient")
         if not tensor.requires_grad:
             raise RuntimeError(f"grad: input {i} does not require a gradient")

@@ -26,7 +26,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from tinycnn import anomaly
-from tinycnn.grad_mode import is_grad_enabled
+from tinycnn.grad_mode import has_derivatives, is_grad_enabled
 from tinycnn.kernels.namespace import namespace
 from tinycnn.node import Node
 from tinycnn.tensor import Tensor
@@ -119,7 +119,7 @@ class Function(Generic[P]):
             made.base is not None and namespace(made).may_share_memory(made, first)
         ):
             out.changes = tensors[0].changes  # a view: who changes the one changes the other
-        if is_grad_enabled() and made.dtype.kind == "f":
+        if is_grad_enabled() and has_derivatives(made.dtype):
             wanted = [isinstance(a, Tensor) and a.requires_grad for a in inputs]
             if any(wanted):
                 self._check_rules(wanted)

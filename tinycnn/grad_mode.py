@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 Switch: TypeAlias = "_GeneratorContextManager[None]"
 
 
 class _Mode(threading.local):
     remembering = True
+    kinds = "f"  # of numbers that have derivatives
 
 
 _mode = _Mode()
@@ -18,6 +21,25 @@ _mode = _Mode()
 def is_grad_enabled() -> bool:
     """Whether operations are recorded in this thread."""
     return _mode.remembering
+
+
+def has_derivatives(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of this type can carry a gradient: floating-point ones, and within
+    `complex_too` complex ones.
+    """
+    return dtype.kind in _mode.kinds
+
+
+@contextmanager
+def complex_too() -> Iterator[None]:
+    """In this block complex tensors have derivatives too: those of the formulas, without
+    conjugation. So a derivative itself can be checked by a complex step.
+    """
+    before, _mode.kinds = _mode.kinds, "fc"
+    try:
+        yield
+    finally:
+        _mode.kinds = before
 
 
 @contextmanager

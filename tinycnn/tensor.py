@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinycnn.grad_mode import has_derivatives
 from tinycnn.kernels.namespace import readonly
 from tinycnn.kernels.types import Array
 
@@ -116,7 +117,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for a gradient, or no longer; only floating-point tensors have one."""
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and not has_derivatives(self.dtype):
             raise TypeError(
                 f"requires_grad: a {self.dtype} tensor has no gradient; make it floating-point"
             )

@@ -31,9 +31,10 @@ def _backend(name: str) -> ModuleType:
 
 
 @cache
-def _default(dtype: np.dtype[Any]) -> str:
-    fast = dtype in (np.float32, np.float64) and find_spec("numba") is not None
-    return "cpu" if fast else "reference"
+def _home(dtype: np.dtype[Any], chosen: str | None) -> str:
+    if dtype not in (np.float32, np.float64):
+        return "reference"
+    return chosen or ("cpu" if find_spec("numba") is not None else "reference")
 
 
 def of(x: Array) -> Any:
@@ -42,12 +43,13 @@ def of(x: Array) -> Any:
     >>> float(of(np.zeros(1)).sigmoid(np.zeros(1))[0])
     0.5
     """
-    return _backend(_chosen or _default(x.dtype))
+    return _backend(_home(x.dtype, _chosen))
 
 
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Within this block every kernel comes from the named backend: 'reference' or 'cpu'.
+    """Within this block every kernel for float32 and float64 comes from the named backend:
+    'reference' or 'cpu'.
 
     >>> with use("reference"):
     ...     of(np.zeros(1)).__name__

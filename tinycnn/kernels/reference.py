@@ -22,11 +22,16 @@ Shape = tuple[int, ...]
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1 / (1 + e⁻ˣ). The exponential is only taken of −|x|, so nothing overflows."""
+    """σ(x) = 1 / (1 + e⁻ˣ). The exponential is only taken of −|x|, so nothing overflows.
+
+    float32 is computed in float64 and rounded once, for the derivative's sake: it is a product of
+    two sigmoids, and float32's exponential alone may be off by 2.5 units in the last place.
+    """
     xp = namespace(x)
-    right = x.real >= 0
-    e = xp.exp(xp.where(right, -x, x))
-    return xp.where(right, xp.ones_like(e), e) / (1 + e)
+    wide = x.astype(xp.float64) if x.dtype == xp.float32 else x
+    right = wide.real >= 0
+    e = xp.exp(xp.where(right, -wide, wide))
+    return (xp.where(right, xp.ones_like(e), e) / (1 + e)).astype(x.dtype)
 
 
 def softplus(x: Array) -> Array:

@@ -6,10 +6,13 @@ each says which textbook form would not.
 
 from __future__ import annotations
 
+from math import prod
+
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.kernels.namespace import namespace
-from tinycnn.ops.arithmetic import eq, exp, floating, logical_and, where
+from tinycnn.ops.arithmetic import clamp, eq, exp, floating, logical_and, where
+from tinycnn.ops.axes import Dims, axes
 from tinycnn.ops.reduction import amax, sum
 from tinycnn.tensor import Tensor
 
@@ -35,8 +38,10 @@ def tanh(x: Value) -> Value:
 
 @tanh.derivative("x")
 def _(g: Value, x: Value) -> Value:
-    # 1/cosh² = 4·σ(2x)·σ(−2x), not 1 − y²: in float32 the latter is 0 from x = 9.1 on
-    return g * (4 * sigmoid(2 * x) * sigmoid(-2 * x))
+    # 1/cosh² = 4·σ(2x)·σ(−2x), not 1 − y²: in float32 the latter is 0 from x = 9.1 on.
+    # Beyond ±400 it is 0 in float64 too, and 2x could overflow.
+    x = 2 * clamp(x, -400, 400)
+    return g * (4 * sigmoid(x) * sigmoid(-x))
 
 
 @differentiable
@@ -147,6 +152,32 @@ def log_softmax(x: Value, dim: int) -> Value:
 @log_softmax.derivative("x")
 def _(g: Value, x: Value, dim: int) -> Value:
     return _tangent(g - softmax(x, dim) * sum(g, dim, True), x, dim)
+
+
+@differentiable_as("logsumexp")
+def _logsumexp(x: Value) -> Value:
+    """log Σ eˣ along the last axis."""
+    x, xp = floating(x), namespace(x)
+    top = xp.max(x.real, -1, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
+    return xp.log(xp.exp(x - top).sum(-1)) + top[..., 0]
+
+
+@_logsumexp.derivative("x")
+def _(g: Value, x: Value) -> Value:
+    return g.reshape((*x.shape[:-1], 1)) * softmax(x, -1)
+
+
+def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """log Σ eˣ over some axes, without overflow."""
+    reduced = axes(dim, x.ndim)
+    kept = [i for i in range(x.ndim) if i not in reduced]
+    rows = x.permute((*kept, *reduced))
+    count = prod(x.shape[i] for i in reduced)
+    out: Tensor = _logsumexp(rows.reshape((*rows.shape[: len(kept)], count)))
+    if not keepdim:
+        return out
+    return out.reshape([1 if i in reduced else n for i, n in enumerate(x.shape)])
 
 
 def _tangent(d: Value, x: Value, dim: int) -> Value:

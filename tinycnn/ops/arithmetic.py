@@ -203,7 +203,8 @@ def _(g: Value, result: Value) -> Value:
 @differentiable
 def sign(x: Value) -> Value:
     """−1, 0 or 1; constant, so its derivative is 0 everywhere it has one."""
-    return namespace(x).sign(x)
+    xp = namespace(x)
+    return xp.sign(x.real).astype(x.dtype) if x.dtype.kind == "c" else xp.sign(x)
 
 
 @sign.derivative("x")

@@ -104,8 +104,8 @@ NAMED: dict[Any, str] = {
     arithmetic: "add sub mul div neg pow exp expm1 log log1p sqrt sign abs maximum minimum clamp "
     "clone isfinite isnan eq ne lt le gt ge",
     shape: "transpose flatten squeeze unsqueeze split chunk",
-    reduction: "sum mean var std prod amax amin max min argmax argmin logsumexp gather all any",
-    activation: "sigmoid tanh relu softmax log_softmax",
+    reduction: "sum mean var std prod amax amin max min argmax argmin gather all any",
+    activation: "sigmoid tanh relu softmax log_softmax logsumexp",
     matrix: "matmul",
     inplace: "add_ sub_ mul_ div_ copy_ fill_ zero_",
 }

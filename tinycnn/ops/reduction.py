@@ -9,7 +9,7 @@ import numpy as np
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.summation import total
-from tinycnn.ops.arithmetic import eq, exp, log, logical_or, mul, ne, sqrt, where
+from tinycnn.ops.arithmetic import eq, logical_or, mul, ne, sqrt, where
 from tinycnn.ops.axes import Dims, axes, axis
 from tinycnn.ops.shape import broadcast_to, getitem, tournament
 from tinycnn.tensor import Tensor
@@ -85,15 +85,6 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     slices = [getitem(x, (slice(None),) * axis(dim, x.ndim) + (i,)) for i in range(x.shape[dim])]
     out = tournament(mul, slices) if slices else Tensor(np.ones_like(x.array.sum(dim)))
     return out.unsqueeze(dim) if keepdim else out
-
-
-def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
-    """log Σ eˣ over some axes, without overflow."""
-    top = amax(x.detach(), dim, True)
-    top = where(top.isfinite(), top, 0)
-    out: Tensor = log(sum(exp(x - top), dim, True)) + top
-    reduced = axes(dim, x.ndim)
-    return out if keepdim else out.reshape([n for i, n in enumerate(x.shape) if i not in reduced])
 
 
 class Extremes(NamedTuple):

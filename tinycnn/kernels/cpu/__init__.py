@@ -8,7 +8,7 @@ that is not worth a fast path, falls back to the reference.
 from typing import Any
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.activation import relu, relu_grad
+from tinycnn.kernels.cpu.activation import relu, relu_grad, sigmoid
 from tinycnn.kernels.cpu.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
 from tinycnn.kernels.cpu.pooling import max_pool2d, max_pool2d_scatter
@@ -24,6 +24,7 @@ __all__ = [
     "moments",
     "relu",
     "relu_grad",
+    "sigmoid",
 ]
 
 

@@ -1,0 +1,112 @@
+"""The independent derivative of a subject at its point, in float64."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from tinycnn.gradcheck import complex_step, kinks, richardson
+from tinycnn.gradcheck.complex_step import Unsuited
+from tinycnn.gradcheck.kinks import Sides
+from tinycnn.gradcheck.richardson import typical
+from tinycnn.gradcheck.subject import Arrays, Subject
+from tinycnn.kernels.types import Array
+
+Index: TypeAlias = tuple[int, ...]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Oracle:
+    """Slopes of a subject's output along directions in the space of its inputs.
+
+    Attributes:
+        point: the inputs in float64.
+        y: the output there.
+    """
+
+    def __init__(self, subject: Subject, method: str, rng: np.random.Generator) -> None:
+        self.subject, self.method, self.rng = subject, method, rng
+        self.point = [x.astype(np.float64) for x in subject.point]
+        self.y = subject.forward(self.point)
+
+    @cached_property
+    def noise(self) -> Array:
+        """By how much the output is uncertain for roundings alone."""
+        moved = [self.subject.forward(rounded(self.point, self.rng)) for _ in range(2)]
+        apart = [np.where(np.isfinite(y), abs(y - self.y), 0) for y in moved]
+        noise: Array = EPS * abs(self.y) + np.maximum(*apart)
+        return noise
+
+    def slope(self, direction: Arrays, point: Arrays | None = None) -> tuple[Array, Array]:
+        """The derivative of the output along a direction, and the method's estimate of its error.
+
+        Raises:
+            Unsuited: the method is the complex step, and complex numbers do not pass.
+        """
+        point = self.point if point is None else point
+        if self.method == "complex step":
+            return complex_step.slope(self.subject, point, direction)
+        return richardson.slope(self.subject, point, direction, self.noise)
+
+    def unit(self, i: int, *at: Index) -> list[Array]:
+        """The direction of one element of input i, or of several together."""
+        direction = [np.zeros(x.shape) for x in self.point]
+        for index in at:
+            direction[i][index] = 1
+        return direction
+
+    def size(self, i: int, at: Index) -> float:
+        """How large an element is; one that is 0 is as large as the others of its array."""
+        return float(abs(self.point[i][at])) or typical(self.point[i])
+
+    def sides(self, direction: Arrays, size: float = 1.0) -> Sides:
+        """The slopes to both sides of the point."""
+        return kinks.sides(self.subject, self.point, direction, size, self.y, self.noise)
+
+    @cached_property
+    def _everywhere(self) -> list[Array]:
+        """A direction that moves every element by chance, in proportion to its size."""
+        sizes = [np.where(x == 0, typical(x), abs(x)) for x in self.point]
+        return [s * self.rng.standard_normal(s.shape) for s in sizes]
+
+    @cached_property
+    def across(self) -> Sides:
+        """The slopes to both sides along that direction; they differ if there is a kink at all."""
+        return self.sides(self._everywhere)
+
+    def trust(self) -> None:
+        """See that the complex step gives what a plain central difference gives, roughly.
+
+        Raises:
+            Unsuited: it does not; the function drops imaginary parts on the way.
+        """
+        direction = self._everywhere
+        parts = [self.slope(self._alone(i))[0] for i in range(len(self.point))]
+        along, terms = np.sum(parts, 0), np.sum(np.abs(parts), 0)
+        for step in (kinks.WIDE, kinks.NARROW):
+            central = kinks.central(self.subject, self.point, direction, step)
+            allowed = 1e-5 * terms + 20 * self.noise / step
+            if np.all((abs(along - central) <= allowed) | self.across.kinked):
+                return
+        raise Unsuited("drops the imaginary part of complex numbers")
+
+    def _alone(self, i: int) -> list[Array]:
+        """The direction that moves every element, with all inputs but one held."""
+        return [v if j == i else np.zeros_like(v) for j, v in enumerate(self._everywhere)]
+
+
+def rounded(point: Arrays, rng: np.random.Generator) -> list[Array]:
+    """The point with its numbers moved up or down to the next. Equal ones move together and 0
+    stays, so that what lies on a kink or a tie still does.
+    """
+    numbers = np.concatenate([x.ravel() for x in point])
+    different, which = np.unique(numbers, return_inverse=True)
+    towards = rng.choice((-np.inf, np.inf), len(different))[which]
+    parts = np.split(towards, np.cumsum([x.size for x in point])[:-1])
+    return [
+        np.nextafter(x, np.where(x == 0, x, to.reshape(x.shape)).astype(x.dtype))
+        for x, to in zip(point, parts, strict=True)
+    ]
