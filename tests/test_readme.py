@@ -1,16 +1,33 @@
-"""The README's Python, run from top to bottom as a reader would."""
+"""The Python of the README and the documentation, run from top to bottom as a reader would."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
 
 
-def test_the_readmes_examples_run(capsys):
-    examples = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(examples) >= 4
+def run(page):
+    """The names that a page's examples define."""
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    assert examples
     names = {}
     for example in examples:
-        exec(compile(example, "README.md", "exec"), names)
+        exec(compile(example, page, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_run(page, capsys):
+    run(page)
+
+
+def test_the_readmes_examples_give_what_it_says(capsys):
+    names = run("README.md")
     assert (names["first"].item(), names["second"].item()) == (12, 12)
-    assert "gradient up to" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "gradient up to" in told
+    assert told.count("gradients right") == 3
+    assert told.count("gradients WRONG") == 1

@@ -213,6 +213,12 @@ def test_float32_gradients_are_held_against_the_float64_derivative_in_ulp():
     assert all(x[entry.index] > 6 for entry in the(wrong).entries)
 
 
+def test_what_float32_is_too_narrow_to_hold_is_no_mistake():
+    logits = np.array([[60.0, 30.0, -68.0, 50.0]], np.float32)
+    report = gradcheck(lambda x: tc.ops.cross_entropy(x, tc.tensor([3])), logits)
+    assert report.ok, report
+
+
 # ---- modules ----
 
 

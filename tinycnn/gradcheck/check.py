@@ -27,7 +27,7 @@ from tinycnn.kernels.types import Array
 ELEMENTS = 256  # of all inputs, up to which each is looked at
 PRODUCT = 2**22  # elements of the inputs × of the output, likewise
 COTANGENTS = 2  # drawn at random
-UNITS = 4  # cotangents that look at a single output
+UNITS = 2  # cotangents that look at a single output
 DIRECTIONS = 2  # for each cotangent and each input, where it is large
 METHODS = ("complex step", "differences")
 

@@ -18,18 +18,14 @@ WIDE, NARROW = 1e-5, 1e-7  # steps, of the size of what is moved
 
 
 class Sides(NamedTuple):
-    """The slopes of each output to the left and to the right, and which differ for good."""
+    """The slopes of each output to the left and to the right, and which differ for good; and the
+    central differences with the wide and with the narrow step.
+    """
 
     left: Array
     right: Array
     kinked: Array
-
-
-def central(subject: Subject, point: Arrays, direction: Arrays, step: float) -> Array:
-    """The slope between a step to the right and one to the left."""
-    right = subject.forward(moved(point, direction, step))
-    left = subject.forward(moved(point, direction, -step))
-    return (right - left) / (2 * step)
+    central: tuple[Array, Array]
 
 
 def sides(
@@ -41,13 +37,16 @@ def sides(
     stay apart, and at a jump they grow without bound. A kink beside the point stays outside of
     the narrow step.
     """
-    jumps = []
+    slopes, central = [], []
     for step in (WIDE * size, NARROW * size):
         right = (subject.forward(moved(point, direction, step)) - y) / step
         left = (y - subject.forward(moved(point, direction, -step))) / step
-        jumps.append(abs(right - left))
-    wide, narrow = jumps
-    certain = narrow > 1e-5 * np.maximum(abs(left), abs(right)) + 20 * noise / step
-    jump = certain & (10 * wide < narrow)
+        slopes.append((left, right))
+        central.append((left + right) / 2)
+    wide, narrow = (abs(right - left) for left, right in slopes)
+    rounding = 20 * noise / step
+    before, steepest = (np.maximum(abs(left), abs(right)) for left, right in slopes)
+    kink = (narrow > 1e-5 * steepest + rounding) & (wide < 2 * narrow)
+    jump = (steepest > 10 * before) & (steepest > rounding)
     left, right = np.where(jump, -np.inf, left), np.where(jump, np.inf, right)
-    return Sides(left, right, certain & (wide < 2 * narrow))
+    return Sides(left, right, kink | jump, (central[0], central[1]))

@@ -31,6 +31,8 @@ class Oracle:
         self.subject, self.method, self.rng = subject, method, rng
         self.point = [x.astype(np.float64) for x in subject.point]
         self.y = subject.forward(self.point)
+        # what is smaller cannot be held by numbers of the inputs' precision
+        self.underflow = max(float(np.finfo(x.dtype).tiny) for x in subject.point)
 
     @cached_property
     def noise(self) -> Array:
@@ -48,8 +50,10 @@ class Oracle:
         """
         point = self.point if point is None else point
         if self.method == "complex step":
-            return complex_step.slope(self.subject, point, direction)
-        return richardson.slope(self.subject, point, direction, self.noise)
+            along, error = complex_step.slope(self.subject, point, direction)
+        else:
+            along, error = richardson.slope(self.subject, point, direction, self.noise)
+        return along, error + self.underflow
 
     def unit(self, i: int, *at: Index) -> list[Array]:
         """The direction of one element of input i, or of several together."""
@@ -83,13 +87,12 @@ class Oracle:
         Raises:
             Unsuited: it does not; the function drops imaginary parts on the way.
         """
-        direction = self._everywhere
         parts = [self.slope(self._alone(i))[0] for i in range(len(self.point))]
         along, terms = np.sum(parts, 0), np.sum(np.abs(parts), 0)
-        for step in (kinks.WIDE, kinks.NARROW):
-            central = kinks.central(self.subject, self.point, direction, step)
+        across = self.across
+        for step, central in zip((kinks.WIDE, kinks.NARROW), across.central, strict=True):
             allowed = 1e-5 * terms + 20 * self.noise / step
-            if np.all((abs(along - central) <= allowed) | self.across.kinked):
+            if np.all((abs(along - central) <= allowed) | across.kinked):
                 return
         raise Unsuited("drops the imaginary part of complex numbers")
 

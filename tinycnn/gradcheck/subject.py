@@ -111,6 +111,7 @@ def of_pair(
     def gradients(arrays: Arrays, g: Array) -> tuple[Any, ...]:
         found = backward(g, *filled(arrays))
         found = tuple(found) if isinstance(found, tuple | list) else (found,)
+        found = tuple(None if d is None else np.asarray(d) for d in found)
         if len(found) == len(inputs):
             return tuple(found[i] for i in floats)
         if len(found) != len(floats):

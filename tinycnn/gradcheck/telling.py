@@ -132,7 +132,10 @@ def _told(name: str, evidence: Evidence) -> Finding:
     entries = tuple(
         Entry(at, *(float(column[at]) for column in columns)) for at in _indexes(worst, apart.shape)
     )
-    told = f"{int(wrong.sum())} of {evidence.x.size} elements"
+    looked_at = int(np.isfinite(evidence.tolerance).sum())
+    told = f"{int(wrong.sum())} of {looked_at} elements"
+    if looked_at < evidence.x.size:
+        told += " looked at"
     return Finding(name, "wrong gradient", diagnose(evidence), entries, told)
 
 

@@ -29,6 +29,7 @@ class Witness:
         self, subject: Subject, oracle: Oracle, output: Array, rng: np.random.Generator
     ) -> None:
         self.subject, self.oracle, self.output, self.rng = subject, oracle, output, rng
+        self._last: tuple[Array, list[list[Array]]] | None = None
 
     def cotangent(self) -> Array:
         """A cotangent drawn at random; all ones would miss much (softmax has no gradient for it).
@@ -64,14 +65,22 @@ class Witness:
         taken out again makes other numbers be rounded. Times a factor of caution.
         """
         left = self.left(direction, g, self.subject.point)
-        right = dot(direction, self.gradients(g))
-        apart = [0.0]
-        for point, factor in self._roundings:
-            scaled = self.gradients((factor * g).astype(g.dtype), point)
+        here, *beside = self._claimed_at_roundings(g)
+        right, apart = dot(direction, here), [0.0]
+        for (point, factor), claimed in zip(self._roundings, beside, strict=True):
             turned = [factor * v for v in direction]
-            apart.append(abs(dot(direction, scaled) / factor - right))
+            apart.append(abs(dot(direction, claimed) / factor - right))
             apart.append(abs(self.left(turned, g, point) / factor - left))
         return CAUTION * float(np.nanmax(apart))
+
+    def _claimed_at_roundings(self, g: Array) -> list[list[Array]]:
+        """The gradients at the point, and at the rounded ones for g times a factor each. Those of
+        the last cotangent are kept: many directions may be asked about.
+        """
+        if self._last is None or self._last[0] is not g:
+            scaled = [((f * g).astype(g.dtype), point) for point, f in self._roundings]
+            self._last = g, [self.gradients(g), *(self.gradients(h, point) for h, point in scaled)]
+        return self._last[1]
 
     @cached_property
     def _roundings(self) -> list[tuple[list[Array], float]]:
