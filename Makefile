@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test parity bench clean
+.PHONY: demo test proof parity mutants bench clean
 
 # Train on phantoms, judge on others, and say where the pictures are.
 demo: .venv/demo
@@ -22,9 +22,17 @@ test: .venv/test
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -q
 
+# Every derivative over 200 generated cases; some five minutes.
+proof: .venv/demo
+	$(BIN)/tinycnn gradcheck
+
 # The tests against PyTorch.
 parity: .venv/parity
 	$(BIN)/pytest -n auto -q -m parity tests/parity
+
+# Planted mistakes, and who finds them: this checker, PyTorch's, autograd's, JAX's.
+mutants: .venv/bench
+	$(BIN)/python benchmarks/mutants
 
 # One fit of the exercise's network beside PyTorch's, in one run.
 bench: .venv/parity
@@ -43,6 +51,10 @@ bench: .venv/parity
 
 .venv/parity: .venv/test
 	$(BIN)/pip install -q -e ".[parity]"
+	touch $@
+
+.venv/bench: .venv/parity
+	$(BIN)/pip install -q -e ".[bench]"
 	touch $@
 
 clean:

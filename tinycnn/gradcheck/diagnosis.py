@@ -170,7 +170,9 @@ def _zero(e: Evidence, wrong: Array) -> str:
 
 def _place(e: Evidence, wrong: Array) -> str:
     """A single element is wrong, or those at the border, or in one slice."""
-    if np.count_nonzero(wrong) == 1 and e.x.size > 1:
+    if e.x.size == 1:
+        return ""
+    if np.count_nonzero(wrong) == 1:
         return f"wrong in one element only, at {_element(e, wrong)}{_there(e, wrong)}"
     return _border(e, wrong) or _slice(e, wrong)
 

@@ -114,12 +114,13 @@ def _one_use(e: Evidence, slopes: Array) -> Iterator[Guess]:
         yield NOT_ACCUMULATED + " (only x itself in a product is)", other, None
         yield NOT_ACCUMULATED + " (x itself in a product is not)", e.numeric - other, None
     for axis in range(g.ndim):
-        along = np.moveaxis(terms, e.x.ndim + axis, -1)
+        by_index = np.moveaxis(terms, e.x.ndim + axis, 0)  # this axis, *X, the others
+        before = by_index.sum(tuple(range(1 + e.x.ndim, by_index.ndim))).cumsum(0)
         for cut in range(1, g.shape[axis]):
-            part = sums(e, along[..., :cut])
-            yield NOT_ACCUMULATED + f" (results {cut}… along axis {axis} are not)", part, None
-            told = f" (results before {cut} along axis {axis} are not)"
-            yield NOT_ACCUMULATED + told, sums(e, along[..., cut:]), None
+            where, first = f"{cut} along axis {axis}", before[cut - 1]
+            yield f"{NOT_ACCUMULATED} (the results from {where} on do not count)", first, None
+            rest = before[-1] - first
+            yield f"{NOT_ACCUMULATED} (the results before {where} do not count)", rest, None
 
 
 def _border_of_results(e: Evidence, slopes: Array) -> Iterator[Guess]:

@@ -144,6 +144,8 @@ class Graph:
         self.buffers = [b for _, b in getattr(function, "named_buffers", list)()]
         arrays = [getattr(x, "array", x) for x in (inputs[i] for i in self.floats)]
         self.point = (*arrays, *(p.array for p in self.parameters))
+        self.chance = random.default().bit_generator
+        self.start = self.chance.state
 
     @contextmanager
     def leaves(self, arrays: Arrays, asked: Asked) -> Iterator[list[Tensor]]:
@@ -153,8 +155,6 @@ class Graph:
         """
         count = len(self.floats)
         kept = [(t, t.array, t.grad, t.requires_grad) for t in (*self.parameters, *self.buffers)]
-        chance = random.default().bit_generator
-        state = chance.state
         try:
             with complex_too(), enable_grad():
                 tensors = [Tensor(a) for a in arrays[:count]]
@@ -168,7 +168,7 @@ class Graph:
                     leaf.requires_grad_(asked(i))
                 yield both
         finally:
-            chance.state = state
+            self.chance.state = self.start
             for tensor, array, grad, wanted in kept:
                 tensor.array, tensor.grad = array, grad
                 tensor._requires_grad = wanted
@@ -181,9 +181,8 @@ class Graph:
 
     def call_doubled(self, leaves: Sequence[Tensor]) -> list[Tensor]:
         """The outputs of two calls added up, with the same chance in both."""
-        state = random.default().bit_generator.state
         once = self.call(leaves)
-        random.default().bit_generator.state = state
+        self.chance.state = self.start
         return [a + b for a, b in zip(once, self.call(leaves), strict=True)]
 
 
