@@ -29,5 +29,5 @@ def test_the_readmes_examples_give_what_it_says(capsys):
     assert (names["first"].item(), names["second"].item()) == (12, 12)
     told = capsys.readouterr().out
     assert "gradient up to" in told
-    assert told.count("gradients right") == 3
+    assert told.count("gradients right") == 4
     assert told.count("gradients WRONG") == 1

@@ -18,14 +18,17 @@ from tinycnn.kernels.memory import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; gives the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    """Run a command; gives the exit code: 0 done, 1 a gradient is wrong, 2 wrong input, 130
+    interrupted.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack ± or a file name's letters
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     keep_freed_memory()  # the process is this command's own
+    code = 0
     try:
-        options.command(options)
+        code = options.command(options) or 0
         sys.stdout.flush()
     except InputError as error:
         return _complain(str(error))
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # standard output goes to a full disk, …
         _drop_output()
         return _complain(f"{error.filename or 'output'}: {error.strerror or error}")
-    return 0
+    return code
 
 
 def _complain(trouble: str) -> int:
@@ -142,6 +145,27 @@ def summary(options: argparse.Namespace) -> None:
 
     shape = tuple(options.shape or USUAL_SHAPE.get(options.model, (1, 60, 60)))
     print(summary(build(options.model, shape), shape))
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    """Prove the library's own derivatives; 1 if one is wrong."""
+    from tinycnn.proof import table
+    from tinycnn.proof.subjects import chosen
+
+    todo = table.plan(chosen(options.operations), options.backend, options.cases)
+    line = table.as_markdown if options.markdown else table.as_text
+    found = []
+    if not options.json:
+        head = table.markdown_head() if options.markdown else [line(table.HEADERS)]
+        print("\n".join(head), flush=True)
+    for row in table.rows(todo):
+        found.append(row)
+        if not options.json:
+            print(line(table.cells(row)), flush=True)
+    wrong = [row for row in found if not row.ok]
+    told = [f"\n{row.example}" for row in wrong]
+    _tell(options, [row.as_dict() for row in found], "\n".join(["", table.verdict(found), *told]))
+    return 1 if wrong else 0
 
 
 def _recipe(options: argparse.Namespace) -> Any:
@@ -250,6 +274,15 @@ def _parser() -> argparse.ArgumentParser:
     it = command(summary, "a network's layers: shapes, parameters, cost, receptive fields")
     it.add_argument("model", metavar="MODEL")
     it.add_argument("--shape", type=_positive, nargs=3, metavar=("C", "H", "W"))
+
+    it = command(gradcheck, "prove the library's own derivatives over generated cases")
+    it.add_argument(
+        "operations", nargs="*", metavar="OP", help="operations, layers or families (default: all)"
+    )
+    it.add_argument("--backend", choices=("reference", "cpu"), help="default: both")
+    it.add_argument("--cases", type=_positive, default=200, metavar="N", help="each; default: 200")
+    it.add_argument("--markdown", action="store_true", help="the table for a page")
+    _add_json(it)
     return parser
 
 

@@ -1,107 +1,38 @@
-"""Every operation's derivative against a complex step, to near machine precision.
-
-For a function f that is analytic near x, Im f(x + ihv)/h is its derivative along v with an error
-of order h²; nothing is subtracted, so h may be 1e-200 and the error is that of rounding alone
-(Squire & Trapp 1998). The reference kernels take complex arrays, so forward passes are the oracle
-of first derivatives. A derivative's rule takes them too, so rules, which the first test has
-proved, are the oracle of second derivatives.
-
-The tolerance is 1e-12 of the sum of the absolute values of the terms that a derivative adds up,
-with no absolute part: a derivative of 1e-20 must have its digits too.
+"""Every derivative of the library against an independent one, over a few of the generated cases
+of `tinycnn gradcheck`; nothing is without a case, and a small fault is found.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 import tinycnn as tc
-from tinycnn import kernels
-from tinycnn.kernels import reference
+import tinycnn.nn.functional as F
+from tinycnn import kernels, nn, ops
+from tinycnn.function import Function
+from tinycnn.kernels import cpu
+from tinycnn.proof import prove
+from tinycnn.proof.cases import COMPARISONS, OPERATIONS, found_operations
+from tinycnn.proof.functions import FUNCTIONS, WITHOUT_DERIVATIVE
+from tinycnn.proof.layers import LAYERS, NO_LAYERS
+from tinycnn.proof.subjects import OWN_KERNELS, SUBJECTS
+from tinycnn.proof.table import plan
 
-from .cases import COMPARISONS, OPERATIONS, Inputs, found_operations
-
-STEP = 1e-200
-TOLERANCE = 1e-12
-RULE = settings(deadline=None, derandomize=True, max_examples=20, database=None)
-
-each_operation = pytest.mark.parametrize("name", OPERATIONS)
-
-
-@pytest.fixture(autouse=True)
-def _reference_kernels():
-    with kernels.use("reference"):
-        yield
+FEW = 4
 
 
-def normalize_batch(x: Any, weight: Any, bias: Any, _mean: Any, _variance: Any, eps: float) -> Any:
-    return tc.ops.normalization.normalize.__wrapped__(x, weight, bias, *reference.moments(x), eps)
+def plain(names):
+    """Without what they say of the mode."""
+    return {name.removesuffix(" in use") for name in names}
 
 
-# Where the operation itself is no analytic function of its complex arguments.
-ANALYTIC = {
-    "arithmetic.cast": lambda x, dtype: x,
-    "arithmetic.sign": lambda x: np.sign(x.real) + 0j,
-    "normalization.normalize": normalize_batch,  # the statistics move with x
-}
+# ---- nothing is without a case ----
 
 
-def forward(name: str, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-    """The result for complex arguments, and what is saved with it."""
-    function = OPERATIONS[name][0]
-    made = ANALYTIC.get(name, function.__wrapped__)(*args)
-    if not function._saves:
-        return made, {}
-    return made[0], dict(zip(function._saves, made[1:], strict=True))
-
-
-def differentiated(name: str, args: tuple[Any, ...]) -> list[int]:
-    """The positions of the arrays that have a derivative."""
-    positions = {i for rule in OPERATIONS[name][0].rules for i in rule.of}
-    return [i for i in sorted(positions) if isinstance(args[i], np.ndarray)]
-
-
-def moved(args: tuple[Any, ...], directions: dict[int, Any]) -> tuple[Any, ...]:
-    """The arguments an imaginary step away along the directions."""
-    return tuple(
-        a + 1j * STEP * directions[i] if i in directions else a for i, a in enumerate(args)
-    )
-
-
-def as_tensors(args: tuple[Any, ...], wanted: list[int]) -> list[Any]:
-    return [tc.tensor(a, requires_grad=True) if i in wanted else a for i, a in enumerate(args)]
-
-
-def by_rules(name: str, args: tuple[Any, ...], g: Any) -> dict[int, Any]:
-    """The gradients for a cotangent, from the rules on (complex) arrays, without the engine."""
-    function = OPERATIONS[name][0]
-    result, saved = forward(name, args)
-    gradients: dict[int, Any] = {}
-    for rule in function.rules:
-        if any(args[i] is None for i in rule.of):  # left out: nobody wants its gradient
-            continue
-        values = []
-        for need in rule.needs:
-            sources = {"result": result, "saved": saved.get(need.name)}
-            value = sources.get(need.source, args[need.position])
-            values.append(np.shape(value) if need.source == "shape" else value)
-        found = rule.apply(g, *values)
-        pieces = found if len(rule.of) > 1 else (found,)
-        gradients |= dict(zip(rule.of, pieces, strict=True))
-    return gradients
-
-
-def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
-    gradient = gradient.sum(tuple(range(gradient.ndim - len(shape))))
-    axes = tuple(i for i, n in enumerate(shape) if n == 1 and gradient.shape[i] != 1)
-    return gradient.sum(axes, keepdims=True)
-
-
-def test_every_operation_with_a_derivative_has_a_case_here():
+def test_every_operation_with_a_derivative_has_cases():
     found = dict(found_operations())
     with_rules = {name for name, function in found.items() if function.rules}
     assert with_rules == set(OPERATIONS)
@@ -109,84 +40,107 @@ def test_every_operation_with_a_derivative_has_a_case_here():
     assert all(OPERATIONS[name][0] is found[name] for name in OPERATIONS)
 
 
-def check_first_derivative(name: str, data: Any) -> None:
-    args = OPERATIONS[name][1](a := Inputs(data))
-    wanted = differentiated(name, args)
-    tensors = as_tensors(args, wanted)
-    out = OPERATIONS[name][0](*tensors)
-    g = a.normal(out.shape)
-    if wanted:
-        out.backward(tc.tensor(g))
-    for i in wanted:
-        assert tensors[i].grad.shape == args[i].shape
-        assert tensors[i].grad.dtype == np.float64
-        for at in np.ndindex(args[i].shape):
-            unit = np.zeros(args[i].shape)
-            unit[at] = 1
-            terms = g * forward(name, moved(args, {i: unit}))[0].imag / STEP
-            error = abs(tensors[i].grad.array[at] - terms.sum())
-            assert error <= TOLERANCE * abs(terms).sum()
+def test_every_public_function_is_an_operation_or_has_cases():
+    public = {name: getattr(ops, name) for name in ops.__all__}
+    made_of_them = {name for name, value in public.items() if not isinstance(value, Function)}
+    assert made_of_them - WITHOUT_DERIVATIVE == plain(FUNCTIONS)
+    operations = {id(function) for function, _ in OPERATIONS.values()}
+    without = {id(value) for name, value in found_operations() if name in COMPARISONS}
+    assert {id(public[name]) for name in set(public) - made_of_them} <= operations | without
+    assert set(F.__all__) <= set(ops.__all__)
 
 
-@each_operation
-@given(data=st.data())
-@RULE
-def test_a_first_derivative_is_that_of_a_complex_step(name, data):
-    check_first_derivative(name, data)
+def test_every_layer_has_cases():
+    classes = {name for name in nn.__all__ if inspect.isclass(getattr(nn, name))}
+    assert {f"nn.{name}" for name in classes - NO_LAYERS} == plain(LAYERS)
 
 
-@each_operation
-@given(data=st.data())
-@RULE
-def test_a_second_derivative_is_that_of_a_complex_step_of_the_first(name, data):
-    if name == "arithmetic.abs":
-        pytest.skip("its derivative, sign, is no analytic function of a complex number")
-    args = OPERATIONS[name][1](a := Inputs(data))
-    wanted = differentiated(name, args)
-    if not wanted:
-        return
-    tensors = as_tensors(args, wanted)
-    out = OPERATIONS[name][0](*tensors)
-    g = tc.tensor(a.normal(out.shape), requires_grad=True)
-    inputs = [tensors[i] for i in wanted]
-    first = tc.grad(out, inputs, g, create_graph=True)
-    w = [a.normal(f.shape) for f in first]
-    total = sum((f * x).sum() for f, x in zip(first, w, strict=True))
-    seconds = tc.grad(total, [*inputs, g], allow_unused=True)
-
-    v = {i: a.normal(args[i].shape) for i in wanted}
-    u = a.normal(out.shape)
-    slopes = by_rules(name, moved(args, v), g.array + 1j * STEP * u)
-    expected = [
-        x * unbroadcast(np.asarray(slopes[i].imag), args[i].shape) / STEP
-        for i, x in zip(wanted, w, strict=True)
-    ]
-    terms = [s.array * d for s, d in zip(seconds, [*v.values(), u], strict=True) if s is not None]
-    error = abs(sum(t.sum() for t in terms) - sum(t.sum() for t in expected))
-    assert error <= TOLERANCE * sum(abs(t).sum() for t in [*terms, *expected])
+def test_what_behaves_otherwise_in_training_has_cases_in_both_modes():
+    for name in ("nn.BatchNorm2d", "nn.Dropout", "batch_norm", "dropout"):
+        assert {name, f"{name} in use"} <= set(SUBJECTS)
 
 
-def test_the_second_derivative_of_abs_is_zero():
-    x = tc.tensor([-2.0, 3.0], requires_grad=True)
-    (first,) = tc.grad(tc.abs(x).sum(), x, create_graph=True)
-    (second,) = tc.grad((first * first).sum(), x)
-    np.testing.assert_array_equal(first.array, [-1, 1])
-    np.testing.assert_array_equal(second.array, [0, 0])
+# ---- all are right ----
+
+
+@pytest.mark.parametrize(("name", "backend", "cases"), plan(SUBJECTS, None, FEW))
+def test_the_derivatives_are_right(name, backend, cases):
+    row = prove.prove(name, backend, cases)
+    assert row.ok, row.example
+    assert row.cases == cases
+
+
+# ---- and what is wrong is found ----
+
+
+def planted(monkeypatch, function, number, factor):
+    """A factor in one of an operation's derivatives."""
+    rule = function.rules[number]
+    wrong = rule._replace(apply=lambda g, *values: factor * rule.apply(g, *values))
+    rules = [wrong if i == number else r for i, r in enumerate(function.rules)]
+    monkeypatch.setattr(function, "rules", rules)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1 + 1e-10])
 def test_a_derivative_wrong_by_one_part_in_ten_thousand_million_is_caught(factor, monkeypatch):
-    rule = tc.ops.sigmoid.rules[0]
-    planted = rule._replace(apply=lambda g, x: factor * rule.apply(g, x))
-    monkeypatch.setattr(tc.ops.sigmoid, "rules", [planted])
+    planted(monkeypatch, tc.ops.sigmoid, 0, factor)
+    row = prove.prove("activation.sigmoid", "reference", 8)
+    assert row.ok == (factor == 1)
+    assert row.failures == 0 or "wrong gradient" in row.example
 
-    @given(data=st.data())
-    @settings(RULE, phases=[Phase.generate])  # without the search for a smallest example
-    def check(data):
-        check_first_derivative("activation.sigmoid", data)
 
-    if factor == 1:
-        check()
-    else:
-        with pytest.raises(AssertionError):
-            check()
+def test_a_wrong_second_derivative_is_caught_though_the_first_is_right(monkeypatch):
+    planted(monkeypatch, ops.activation.relu_grad, 0, 1 + 1e-10)
+    row = prove.prove("activation.relu", "reference", FEW)
+    assert (row.ok, row.first) == (False, 0)
+
+
+def test_a_failure_is_told_for_the_smallest_case(monkeypatch):
+    planted(monkeypatch, tc.ops.exp, 0, 2)
+    assert prove.prove("arithmetic.exp", "both", 20).example.startswith("arithmetic.exp(float64[])")
+
+
+def test_a_fault_of_a_backend_shows_on_that_backend_alone(monkeypatch):
+    monkeypatch.setattr(cpu, "relu_grad", lambda g, x: np.where(x > 0, 2 * g, 0))
+    assert not prove.prove("activation.relu", "cpu", FEW).ok
+    assert prove.prove("activation.relu", "reference", FEW).ok
+
+
+# ---- backends ----
+
+
+def test_what_is_checked_on_one_backend_alone_comes_to_no_kernel_of_the_other(monkeypatch):
+    used = set()
+    find = kernels._backend
+
+    class Watched:
+        def __getattr__(self, kernel):
+            used.add(kernel)
+            return getattr(cpu, kernel)
+
+    monkeypatch.setattr(kernels, "_backend", lambda n: Watched() if n == "cpu" else find(n))
+    differ = set()
+    for name in SUBJECTS:
+        used.clear()
+        prove._over_cases(name, 12, lambda example: differentiated_twice(*example))
+        if used & set(cpu.__all__):
+            differ.add(name)
+    assert differ == OWN_KERNELS
+
+
+def differentiated_twice(function, arguments):
+    """Run the function, its derivative, and that one's, on float64 alone."""
+    tensors = [
+        tc.tensor(x, requires_grad=True)
+        if getattr(x, "dtype", None) in (np.float32, np.float64)
+        else x
+        for x in arguments
+    ]
+    leaves = [t for t in tensors if isinstance(t, tc.Tensor) and t.requires_grad]
+    made = function(*tensors)
+    for out in made if isinstance(made, tuple) else (made,):
+        if out.requires_grad:
+            g = tc.tensor(np.ones(out.shape, out.dtype), requires_grad=True)
+            for first in tc.grad(out, leaves, g, create_graph=True, allow_unused=True):
+                if first is not None and first.requires_grad:
+                    first.sum().backward(retain_graph=True)

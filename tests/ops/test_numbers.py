@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import tinycnn as tc
 import tinycnn.nn.functional as F
 from tinycnn import kernels
-
-from .cases import OPERATIONS, Inputs
-from .test_functions import FUNCTIONS
+from tinycnn.proof.cases import OPERATIONS
+from tinycnn.proof.functions import FUNCTIONS
+from tinycnn.proof.inputs import Inputs
 
 RULE = settings(deadline=None, derandomize=True, max_examples=5, database=None)
 
@@ -25,10 +25,10 @@ def single(value, wanted=True):
 
 
 def check_all_single(function, args):
-    out = function(*args)
-    assert out.dtype == np.float32
-    gradient = tc.tensor(np.ones(out.shape), dtype=np.float32)
-    out.backward(gradient)
+    made = function(*args)
+    for out in made if isinstance(made, tuple) else (made,):
+        assert out.dtype == np.float32
+        out.backward(tc.tensor(np.ones(out.shape), dtype=np.float32), retain_graph=True)
     inputs = [a for a in args if isinstance(a, tc.Tensor) and a.requires_grad]
     assert {a.grad.dtype for a in inputs} == {np.dtype(np.float32)}
 

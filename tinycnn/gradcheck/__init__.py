@@ -72,7 +72,8 @@ def pair(
         forward: takes the inputs and returns an array.
         backward: takes the cotangent of that array and the inputs, and returns a tuple of
             gradients, one for each input (None for one that is no array of floating-point
-            numbers) or one for each array of floating-point numbers.
+            numbers) or one for each array of floating-point numbers. `forward` is called with the
+            same inputs before it, for a layer that keeps them.
         inputs, seed, method: as in `gradcheck`.
 
     >>> import numpy as np

@@ -39,7 +39,7 @@ def _kept(subject: Subject, found: tuple[Any, ...], g: Array) -> Iterator[Findin
     yield from ill_formed
     if not ill_formed:
         yield from _shared(subject, found)
-        yield from _called_again(subject, found, g)
+        yield from _called_again(subject, [d.copy() for d in found], g)
     yield from _unasked(subject, g)
 
 
@@ -88,19 +88,19 @@ def _shared(subject: Subject, found: tuple[Any, ...]) -> Iterator[Finding]:
                 yield Finding(name, "shares memory", told=f"with the input {other}")
 
 
-def _called_again(subject: Subject, found: tuple[Any, ...], g: Array) -> Iterator[Finding]:
+def _called_again(subject: Subject, found: list[Array], g: Array) -> Iterator[Finding]:
     """The same call, one with twice the cotangent, and one with all arrays laid out anew."""
-    calls = [
-        subject.backward(subject.point, g),
-        subject.backward(subject.point, 2 * g),
-        subject.backward([np.array(x, order="C") for x in subject.point], g.copy()),
+    anew = [np.array(x, order="C") for x in subject.point]
+    calls = [  # copied, as the next call may use the same memory
+        [np.array(d) for d in subject.backward(point, cotangent)]
+        for point, cotangent in ((subject.point, g), (subject.point, 2 * g), (anew, g.copy()))
     ]
     for name, one, again, two, moved in zip(subject.names, found, *calls, strict=True):
         slack = 1e-3 * abs(one).max(initial=0)  # against mistakes; roundings are judged elsewhere
         if not same(one, again):
             yield Finding(name, "not the same twice", told="for the same inputs and cotangent")
         elif abs(two - 2 * one).max(initial=0) > slack:
-            unused = "cotangent not used" if same(one, two) else ""
+            unused = "cotangent not used" if g.size and same(one, two) else ""
             yield Finding(name, "not linear", unused, told="twice the cotangent gives not twice it")
         elif abs(moved - one).max(initial=0) > slack:
             told = "another gradient for arrays that lie differently in memory"
@@ -108,8 +108,8 @@ def _called_again(subject: Subject, found: tuple[Any, ...], g: Array) -> Iterato
 
 
 def _unasked(subject: Subject, g: Array) -> Iterator[Finding]:
-    if subject.unasked is None:
+    if subject.unasked is None or len(subject.names) == 1:
         return
     for i, name in enumerate(subject.names):
-        if len(subject.names) > 1 and subject.unasked(subject.point, g, i) is not None:
+        if subject.unasked(subject.point, g, i) is not None:
             yield Finding(name, "not asked for", told="it requires no gradient and got one")

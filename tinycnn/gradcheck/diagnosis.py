@@ -127,7 +127,7 @@ def _number(e: Evidence, c: float) -> str:
             values |= {f"{n}/{n - 1}": n / max(n - 1, 1), f"{n - 1}/{n}": (n - 1) / n}
         for text, value in values.items():
             if n > 1 and np.isclose(c, value, rtol=1e-7, atol=0):
-                return f"{text} ({n}: {what})" if what else text
+                return f"{text} ({n}: {what})" if what and (n > 4 or value in (n, 1 / n)) else text
     return f"{c:.6g}" if f"{c:.6g}" != "1" else f"1 {'+' if c > 1 else '−'} {abs(c - 1):.2g}"
 
 

@@ -70,6 +70,7 @@ class Jacobian:
         value = np.tensordot(self.slopes, g, g.ndim)
         terms = np.tensordot(abs(self.slopes), abs(g), g.ndim)
         error = np.tensordot(self.errors, abs(g), g.ndim)
+        error = np.where(np.isnan(error), np.inf, error)  # ∞ · 0: nothing is known
         low, high = value.copy(), value.copy()
         for at, sides in self.sides.items():
             low[at], high[at], terms[at], error[at] = between(sides, g)

@@ -28,6 +28,13 @@ class Sides(NamedTuple):
     central: tuple[Array, Array]
 
 
+def central(subject: Subject, point: Arrays, direction: Arrays, step: float) -> Array:
+    """The slope between a step to the left and one to the right."""
+    after = subject.forward(moved(point, direction, step))
+    before = subject.forward(moved(point, direction, -step))
+    return (after - before) / (2 * step)
+
+
 def sides(
     subject: Subject, point: Arrays, direction: Arrays, size: float, y: Array, noise: Array
 ) -> Sides:
@@ -37,16 +44,17 @@ def sides(
     stay apart, and at a jump they grow without bound. A kink beside the point stays outside of
     the narrow step.
     """
-    slopes, central = [], []
+    slopes = []
     for step in (WIDE * size, NARROW * size):
-        right = (subject.forward(moved(point, direction, step)) - y) / step
-        left = (y - subject.forward(moved(point, direction, -step))) / step
-        slopes.append((left, right))
-        central.append((left + right) / 2)
+        after = subject.forward(moved(point, direction, step))
+        before = subject.forward(moved(point, direction, -step))
+        slopes.append(((y - before) / step, (after - y) / step))
     wide, narrow = (abs(right - left) for left, right in slopes)
-    rounding = 20 * noise / step
-    before, steepest = (np.maximum(abs(left), abs(right)) for left, right in slopes)
+    flatter, steepest = (np.maximum(abs(left), abs(right)) for left, right in slopes)
+    central = [(left + right) / 2 for left, right in slopes]
+    rounding = 20 * noise / (NARROW * size)
+    left, right = slopes[1]
     kink = (narrow > 1e-5 * steepest + rounding) & (wide < 2 * narrow)
-    jump = (steepest > 10 * before) & (steepest > rounding)
+    jump = (steepest > 10 * flatter) & (steepest > rounding)
     left, right = np.where(jump, -np.inf, left), np.where(jump, np.inf, right)
     return Sides(left, right, kink | jump, (central[0], central[1]))

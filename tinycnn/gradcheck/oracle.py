@@ -16,7 +16,8 @@ from tinycnn.kernels.types import Array
 
 Index: TypeAlias = tuple[int, ...]
 
-EPS = float(np.finfo(np.float64).eps)
+TINY = 1e-9  # a step for functions that change fast, far from 0
+SINGLE = 2.0**-24  # relative: half of the last place of a float32 number
 
 
 class Oracle:
@@ -37,10 +38,23 @@ class Oracle:
     @cached_property
     def noise(self) -> Array:
         """By how much the output is uncertain for roundings alone."""
-        moved = [self.subject.forward(rounded(self.point, self.rng)) for _ in range(2)]
-        apart = [np.where(np.isfinite(y), abs(y - self.y), 0) for y in moved]
-        noise: Array = EPS * abs(self.y) + np.maximum(*apart)
+        points = [rounded(self.point, self.rng) for _ in range(2)]
+        apart = np.maximum(*map(self._apart, points))
+        eps = float(np.finfo(np.float64).eps)
+        if self._changed(points[0]) and not apart.any():  # does it compute in float32 inside?
+            coarse = self._apart([x * (1 + SINGLE) for x in self.point])
+            if coarse.any():
+                apart, eps = coarse, float(np.finfo(np.float32).eps)
+        noise: Array = eps * abs(self.y) + apart
         return noise
+
+    def _changed(self, point: Arrays) -> bool:
+        return any((a != b).any() for a, b in zip(point, self.point, strict=True))
+
+    def _apart(self, point: Arrays) -> Array:
+        y = self.subject.forward(point)
+        apart: Array = np.where(np.isfinite(y), abs(y - self.y), 0)
+        return apart
 
     def slope(self, direction: Arrays, point: Arrays | None = None) -> tuple[Array, Array]:
         """The derivative of the output along a direction, and the method's estimate of its error.
@@ -90,11 +104,14 @@ class Oracle:
         parts = [self.slope(self._alone(i))[0] for i in range(len(self.point))]
         along, terms = np.sum(parts, 0), np.sum(np.abs(parts), 0)
         across = self.across
-        for step, central in zip((kinks.WIDE, kinks.NARROW), across.central, strict=True):
+        tiny = kinks.central(self.subject, self.point, self._everywhere, TINY)
+        steps, slopes = (kinks.WIDE, kinks.NARROW, TINY), (*across.central, tiny)
+        for step, central in zip(steps, slopes, strict=True):
             allowed = 1e-5 * terms + 20 * self.noise / step
-            if np.all((abs(along - central) <= allowed) | across.kinked):
+            unknown = across.kinked | ~np.isfinite(central)  # the function may end beside the point
+            if np.all((abs(along - central) <= allowed) | unknown):
                 return
-        raise Unsuited("drops the imaginary part of complex numbers")
+        raise Unsuited("the complex step does not agree with differences")
 
     def _alone(self, i: int) -> list[Array]:
         """The direction that moves every element, with all inputs but one held."""
@@ -102,14 +119,14 @@ class Oracle:
 
 
 def rounded(point: Arrays, rng: np.random.Generator) -> list[Array]:
-    """The point with its numbers moved up or down to the next. Equal ones move together and 0
-    stays, so that what lies on a kink or a tie still does.
+    """The point with its numbers moved up or down to the next. Equal ones move together and whole
+    ones stay, so that what lies on a tie, or on a kink at 0 or 1, still does.
     """
     numbers = np.concatenate([x.ravel() for x in point])
     different, which = np.unique(numbers, return_inverse=True)
     towards = rng.choice((-np.inf, np.inf), len(different))[which]
     parts = np.split(towards, np.cumsum([x.size for x in point])[:-1])
     return [
-        np.nextafter(x, np.where(x == 0, x, to.reshape(x.shape)).astype(x.dtype))
+        np.nextafter(x, np.where(x == np.rint(x), x, to.reshape(x.shape)).astype(x.dtype))
         for x, to in zip(point, parts, strict=True)
     ]

@@ -172,7 +172,7 @@ class Trials:
         from tinycnn.gradcheck.subject import names_of
 
         names = names_of(self.forward, smallest.case)
-        width = max(map(len, names))
+        width = max(map(len, names), default=0)
         tried = len(self.passed) + len(self.failed)
         lines = [f"the smallest of {len(self.failed)} failing cases, {tried} tried:"]
         for name, value, before in zip(names, smallest.case, smallest.before, strict=True):

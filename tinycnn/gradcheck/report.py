@@ -60,9 +60,9 @@ class Report:
         worst: the largest difference, relative to the sum of the absolute values of the terms
             that the derivative adds up.
         ulp: for float32 inputs the same in units of the last place, else None.
-        compared: numbers compared.
-        kinks: elements that lie on a kink or a tie, where there is no derivative: what the code
-            gives there is between the slopes on the two sides, or in the findings.
+        compared: numbers compared, or directions of large inputs.
+        kinks: elements (or directions) that lie on a kink or a tie, where there is no derivative:
+            what the code gives there is between the slopes on the two sides, or in the findings.
         unresolved: elements whose independent derivative is known to less than three digits.
     """
 

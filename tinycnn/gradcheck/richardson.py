@@ -17,7 +17,7 @@ from tinycnn.gradcheck.subject import Arrays, Subject
 from tinycnn.kernels.types import Array
 
 RATIO = 4
-MOST = 40
+LEVELS = 14
 ORDERS = 5
 
 
@@ -32,13 +32,13 @@ def typical(x: Array) -> float:
 
 
 def steps(point: Arrays, direction: Arrays) -> list[float]:
-    """Steps from an eighth of the inputs' size down to a millionth of the moved elements'."""
-    whole = max(typical(x) for x in point)
+    """Steps from an eighth of the size of what moves down to a billionth: longer ones would tell of
+    another place.
+    """
     moving = [abs(x[v != 0]) for x, v in zip(point, direction, strict=True)]
-    own = min((float(np.median(m[m > 0])) for m in moving if (m > 0).any()), default=whole)
-    first = max(own, whole) / 8
-    levels = min(6 + int(np.log(first / own + 1e3) / np.log(RATIO)), MOST)
-    return [first / RATIO**level for level in range(levels)]
+    sizes = [float(np.median(m[m > 0])) for m in moving if (m > 0).any()]
+    first = min(sizes, default=max(typical(x) for x in point)) / 8
+    return [first / RATIO**level for level in range(LEVELS)]
 
 
 def slope(subject: Subject, point: Arrays, direction: Arrays, noise: Array) -> tuple[Array, Array]:
@@ -50,13 +50,16 @@ def slope(subject: Subject, point: Arrays, direction: Arrays, noise: Array) -> t
         direction: float64 arrays of the same shapes.
         noise: of the output's shape, by how much f is uncertain.
     """
-    best = np.full(noise.shape, np.nan)
-    error = np.full(noise.shape, np.inf)
+    best, error = np.zeros(noise.shape), np.full(noise.shape, np.inf)
     before: list[Array] = []
     for h in steps(point, direction):
         right = subject.forward(moved(point, direction, h))
         left = subject.forward(moved(point, direction, -h))
         row = [(right - left) / (2 * h)]
+        # a shorter step that says quite another thing is right: the longer ones saw another place
+        apart = abs(row[0] - best)
+        gross = apart > 0.1 * np.maximum(abs(row[0]), abs(best)) + 10 * (error + noise / h)
+        error = np.where(gross, np.inf, error)
         for order, old in enumerate(before[:ORDERS], 1):
             row.append(row[-1] + (row[-1] - old) / (RATIO ** (2 * order) - 1))
             apart = np.maximum(abs(row[order] - row[order - 1]), abs(row[order] - old))

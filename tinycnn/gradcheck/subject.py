@@ -40,7 +40,7 @@ class Subject:
     Attributes:
         names: of the inputs.
         point: the inputs' values, float32 or float64.
-        forward: takes such arrays, of any precision, and gives the output Y.
+        forward: takes such arrays, of any precision, complex too, and gives the output Y.
         backward: takes such arrays and a cotangent Y, and gives what it claims to be the
             gradients. Whatever is wrong with them is for the checks to say.
         unasked: gives the gradient of the input of this number, of which none was asked.
@@ -97,6 +97,7 @@ def of_pair(
 ) -> Subject:
     """A NumPy function, and one that is to be its derivative: `backward(g, *inputs)`."""
     floats = [i for i, x in enumerate(inputs) if is_float(x)]
+    names = names_of(forward, inputs)
 
     def filled(arrays: Arrays) -> list[Any]:
         given = dict(zip(floats, arrays, strict=True))
@@ -105,14 +106,24 @@ def of_pair(
     def output(arrays: Arrays) -> Array:
         made = forward(*filled(arrays))
         if isinstance(made, tuple | list):
-            raise ValueError("pair: forward returned several things; give the array alone")
+            raise ValueError(
+                "pair: forward returned several things; give the array alone, "
+                "as `lambda *inputs: forward(*inputs)[0]` does"
+            )
         return np.asarray(made)
 
     def gradients(arrays: Arrays, g: Array) -> tuple[Any, ...]:
+        output(arrays)  # the backward of a layer may read what its last forward kept
         found = backward(g, *filled(arrays))
         found = tuple(found) if isinstance(found, tuple | list) else (found,)
         found = tuple(None if d is None else np.asarray(d) for d in found)
         if len(found) == len(inputs):
+            for name, x, d in zip(names, inputs, found, strict=True):
+                if d is not None and hasattr(x, "dtype") and not is_float(x):
+                    raise ValueError(
+                        f"pair: {name} is {x.dtype}, of which no gradient is checked; give it as "
+                        "float64, or return None for it"
+                    )
             return tuple(found[i] for i in floats)
         if len(found) != len(floats):
             raise ValueError(
@@ -121,7 +132,6 @@ def of_pair(
             )
         return found
 
-    names = names_of(forward, inputs)
     return Subject(
         tuple(names[i] for i in floats),
         tuple(np.asarray(inputs[i]) for i in floats),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,20 +12,20 @@ from tinycnn.gradcheck.elements import Jacobian, Truth, between, jacobian
 from tinycnn.gradcheck.evidence import Evidence
 from tinycnn.gradcheck.oracle import Index
 from tinycnn.gradcheck.report import Entry, Finding
-from tinycnn.gradcheck.subject import Arrays
 from tinycnn.gradcheck.witness import Witness
 from tinycnn.kernels.types import Array
 
 WORST = 5  # elements shown
-ROWS, NUMBERS = 16, 10_000  # gradients for single outputs to diagnose by, and numbers in them
-LOOKED_AT = 4096  # elements of a large input, once it is known to be wrong
+ROWS, NUMBERS = 16, 10_000  # gradients for single outputs to diagnose by: so many at least, or
+# as many as hold so many numbers
+LOOKED_AT = 256  # elements of a large input, once it is known to be wrong
 
 
-class Elsewhere:
+class Elsewhere(NamedTuple):
     """Another point at which the code under check was called before, and the cotangent there."""
 
-    def __init__(self, point: Arrays, cotangent: Array) -> None:
-        self.point, self.cotangent = point, cotangent
+    point: list[Array]
+    cotangent: Array
 
 
 def finding(
@@ -39,7 +40,7 @@ def finding(
     """What there is to say of the wrong gradient of a small input i."""
     truth = known.gradient(g)
     rows = max(ROWS, NUMBERS // max(analytic.size, 1))
-    earlier = () if elsewhere is None else tuple(_remembered(witness, i, g, elsewhere))
+    earlier = () if elsewhere is None else tuple(_remembered(witness, known, i, g, elsewhere))
     evidence = Evidence(
         witness.subject.point[i],
         witness.output,
@@ -110,18 +111,19 @@ def _nearest(analytic: Array, known: Jacobian, truth: Truth, g: Array) -> Array:
     return numeric
 
 
-def _remembered(witness: Witness, i: int, g: Array, elsewhere: Elsewhere) -> Iterator[Array]:
+def _remembered(
+    witness: Witness, known: Jacobian, i: int, g: Array, elsewhere: Elsewhere
+) -> Iterator[Array]:
     """The gradients that a call would give which remembers the other point or its cotangent."""
-    shape = witness.subject.point[i].shape
-    here, there = (np.zeros((*shape, *witness.output.shape)) for _ in range(2))
+    there = np.zeros_like(known.slopes)
     exact = [x.astype(np.float64) for x in elsewhere.point]
-    for at in np.ndindex(shape):
-        direction = witness.oracle.unit(i, at)
-        here[at], _ = witness.oracle.slope(direction)
-        there[at], _ = witness.oracle.slope(direction, exact)
+    for at in np.ndindex(known.kinks.shape):
+        there[at], _ = witness.oracle.slope(witness.oracle.unit(i, at), exact)
     before = elsewhere.cotangent
-    for slopes, cotangent in ((there, g), (there, before), (here, before)):
-        yield np.tensordot(slopes, cotangent, cotangent.ndim)
+    yield np.tensordot(there, g, g.ndim)
+    yield np.tensordot(there, before, g.ndim)
+    if not known.kinks.any():  # on a kink the slopes are not known
+        yield np.tensordot(known.slopes, before, g.ndim)
 
 
 def _told(name: str, evidence: Evidence) -> Finding:

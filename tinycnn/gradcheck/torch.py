@@ -24,7 +24,8 @@ def of_torch(fn: Callable[..., Any], inputs: Sequence[Any], second: int | None =
     """A function of tensors or a module; with a seed its derivative, for a cotangent by chance."""
     import torch
 
-    floats = [i for i, x in enumerate(inputs) if torch.is_tensor(x) and x.is_floating_point()]
+    precisions = (torch.float32, torch.float64)
+    floats = [i for i, x in enumerate(inputs) if torch.is_tensor(x) and x.dtype in precisions]
     parameters = {}
     buffers = {}
     if isinstance(fn, torch.nn.Module):
@@ -49,7 +50,11 @@ def of_torch(fn: Callable[..., Any], inputs: Sequence[Any], second: int | None =
         outputs = call([x.requires_grad_() for x in of])
         # PyTorch's derivative of a complex function is conjugated; here the formulas' is wanted
         parts = [part.conj() for part in parted(cotangent, outputs)]
-        found = torch.autograd.grad(outputs, of, parts, create_graph=True, allow_unused=True)
+        pairs = [(y, g) for y, g in zip(outputs, parts, strict=True) if y.requires_grad]
+        if not pairs:
+            return [x * 0 for x in of]
+        ys, gs = zip(*pairs, strict=True)
+        found = torch.autograd.grad(ys, of, gs, create_graph=True, allow_unused=True)
         return [x * 0 if g is None else g.conj() for g, x in zip(found, of, strict=True)]
 
     def forward(arrays: Arrays) -> Array:

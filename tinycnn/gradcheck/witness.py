@@ -53,7 +53,7 @@ class Witness:
     def gradients(self, g: Array, point: Arrays | None = None) -> list[Array]:
         """What the code under check claims."""
         point = self.subject.point if point is None else point
-        return [np.asarray(d) for d in self.subject.backward(point, g)]
+        return [np.array(d) for d in self.subject.backward(point, g)]
 
     def left(self, direction: Arrays, g: Array, point: Arrays) -> float:
         """⟨J v, g⟩, by the independent derivative."""

@@ -31,7 +31,7 @@ def _backend(name: str) -> ModuleType:
 
 
 @cache
-def _home(dtype: np.dtype[Any], chosen: str | None) -> str:
+def _backend_name(dtype: np.dtype[Any], chosen: str | None) -> str:
     if dtype not in (np.float32, np.float64):
         return "reference"
     return chosen or ("cpu" if find_spec("numba") is not None else "reference")
@@ -43,7 +43,7 @@ def of(x: Array) -> Any:
     >>> float(of(np.zeros(1)).sigmoid(np.zeros(1))[0])
     0.5
     """
-    return _backend(_home(x.dtype, _chosen))
+    return _backend(_backend_name(x.dtype, _chosen))
 
 
 @contextmanager
