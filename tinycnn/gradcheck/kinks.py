@@ -19,13 +19,13 @@ WIDE, NARROW = 1e-5, 1e-7  # steps, of the size of what is moved
 
 class Sides(NamedTuple):
     """The slopes of each output to the left and to the right, and which differ for good; and the
-    central differences with the wide and with the narrow step.
+    central differences by step.
     """
 
     left: Array
     right: Array
     kinked: Array
-    central: tuple[Array, Array]
+    central: dict[float, Array]
 
 
 def central(subject: Subject, point: Arrays, direction: Arrays, step: float) -> Array:
@@ -51,10 +51,10 @@ def sides(
         slopes.append(((y - before) / step, (after - y) / step))
     wide, narrow = (abs(right - left) for left, right in slopes)
     flatter, steepest = (np.maximum(abs(left), abs(right)) for left, right in slopes)
-    central = [(left + right) / 2 for left, right in slopes]
+    middle = [(left + right) / 2 for left, right in slopes]
     rounding = 20 * noise / (NARROW * size)
     left, right = slopes[1]
     kink = (narrow > 1e-5 * steepest + rounding) & (wide < 2 * narrow)
     jump = (steepest > 10 * flatter) & (steepest > rounding)
     left, right = np.where(jump, -np.inf, left), np.where(jump, np.inf, right)
-    return Sides(left, right, kink | jump, (central[0], central[1]))
+    return Sides(left, right, kink | jump, dict(zip((WIDE, NARROW), middle, strict=True)))

@@ -101,21 +101,21 @@ class Oracle:
         Raises:
             Unsuited: it does not; the function drops imaginary parts on the way.
         """
-        parts = [self.slope(self._alone(i))[0] for i in range(len(self.point))]
-        along, terms = np.sum(parts, 0), np.sum(np.abs(parts), 0)
-        across = self.across
-        tiny = kinks.central(self.subject, self.point, self._everywhere, TINY)
-        steps, slopes = (kinks.WIDE, kinks.NARROW, TINY), (*across.central, tiny)
-        for step, central in zip(steps, slopes, strict=True):
-            allowed = 1e-5 * terms + 20 * self.noise / step
-            unknown = across.kinked | ~np.isfinite(central)  # the function may end beside the point
+        along, _ = self.slope(self._everywhere)
+        for step in (kinks.WIDE, kinks.NARROW, TINY):
+            central = self._central(step)
+            allowed = 1e-5 * abs(along) + 20 * self.noise / step
+            # the function may end beside the point, which gives NaN
+            unknown = self.across.kinked | ~np.isfinite(central)
             if np.all((abs(along - central) <= allowed) | unknown):
                 return
         raise Unsuited("the complex step does not agree with differences")
 
-    def _alone(self, i: int) -> list[Array]:
-        """The direction that moves every element, with all inputs but one held."""
-        return [v if j == i else np.zeros_like(v) for j, v in enumerate(self._everywhere)]
+    def _central(self, step: float) -> Array:
+        """The slope across the point, along the direction that moves everything."""
+        if step in self.across.central:
+            return self.across.central[step]
+        return kinks.central(self.subject, self.point, self._everywhere, step)
 
 
 def rounded(point: Arrays, rng: np.random.Generator) -> list[Array]:

@@ -45,6 +45,7 @@ class Subject:
             gradients. Whatever is wrong with them is for the checks to say.
         unasked: gives the gradient of the input of this number, of which none was asked.
         doubled: the gradients of the function's sum with itself, of the same inputs.
+        order: of the derivative. What one must keep besides its value is checked at the first.
     """
 
     names: tuple[str, ...]
@@ -53,6 +54,7 @@ class Subject:
     backward: Callable[[Arrays, Array], tuple[Any, ...]]
     unasked: Callable[[Arrays, Array, int], Any] | None = None
     doubled: Callable[[Arrays, Array], tuple[Any, ...]] | None = None
+    order: int = 1
 
 
 def is_float(value: Any) -> bool:
@@ -214,8 +216,9 @@ class SecondGraph:
             yield [*leaves, Tensor(cotangent, asked(len(inputs)))]
 
     def call(self, leaves: Sequence[Tensor]) -> list[Tensor]:
-        """The gradients."""
+        """The gradients; recorded only if they are to be differentiated themselves."""
         *inputs, cotangent = leaves
+        recorded = any(leaf.requires_grad for leaf in leaves)
         for leaf in inputs:
             leaf.requires_grad_()
         outputs = self.graph.call(inputs)
@@ -224,7 +227,7 @@ class SecondGraph:
         found: Sequence[Tensor | None] = [None] * len(inputs)
         if known:
             ys, gs = zip(*known, strict=True)
-            found = autograd.grad(ys, inputs, gs, create_graph=True, allow_unused=True)
+            found = autograd.grad(ys, inputs, gs, create_graph=recorded, allow_unused=True)
         return [x * 0 if g is None else g for g, x in zip(found, inputs, strict=True)]
 
 
@@ -249,7 +252,7 @@ def of_graph(graph: Graph | SecondGraph) -> Subject:
         return _filled(swept(arrays, g), arrays)
 
     if isinstance(graph, SecondGraph):
-        return Subject(graph.names, graph.point, forward, backward)
+        return Subject(graph.names, graph.point, forward, backward, order=2)
     return Subject(
         graph.names,
         graph.point,

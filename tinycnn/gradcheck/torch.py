@@ -83,7 +83,7 @@ def of_torch(fn: Callable[..., Any], inputs: Sequence[Any], second: int | None =
     with torch.no_grad():
         output = joined([y.numpy() for y in call([torch.tensor(a) for a in point])])
     point = (*point, random_cotangent(output, second))
-    return Subject((*named, "cotangent"), point, forward, backward)
+    return Subject((*named, "cotangent"), point, forward, backward, order=2)
 
 
 def _like(buffer: Any, leaf: Any) -> Any:
