@@ -15,7 +15,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tinycnn.gradcheck import assert_gradients
-from tinycnn.gradcheck.pytest_plugin import check_gradients  # noqa: F401 (a fixture)
 from tinycnn.gradcheck.strategies import (
     arrays,
     broadcast_pair,
@@ -100,7 +99,7 @@ def largest_backward(g, x, axis, keepdims):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_right_derivatives_pass(dtype, check_gradients):  # noqa: F811
+def test_right_derivatives_pass(dtype, check_gradients):
     check_gradients(affine, affine_backward, affine_cases(dtype))
     check_gradients(max_pool, max_pool_backward, pool2d(dtype=dtype))
     check_gradients(largest, largest_backward, reduction(dtype=dtype))
@@ -111,12 +110,12 @@ def test_right_derivatives_pass(dtype, check_gradients):  # noqa: F811
     )
 
 
-def test_ill_scaled_values_raise_no_false_alarm(check_gradients):  # noqa: F811
+def test_ill_scaled_values_raise_no_false_alarm(check_gradients):
     cases = st.tuples(*[arrays((3,), kind="ill_scaled")] * 2)
     check_gradients(lambda x, y: x * y, lambda g, x, y: (g * y, g * x), cases)
 
 
-def test_as_many_cases_are_tried_as_asked_for_and_the_same_every_time(check_gradients):  # noqa: F811
+def test_as_many_cases_are_tried_as_asked_for_and_the_same_every_time(check_gradients):
     def tried():
         points = []
 
@@ -135,7 +134,7 @@ def test_as_many_cases_are_tried_as_asked_for_and_the_same_every_time(check_grad
 # ---- wrong code ----
 
 
-def test_a_wrong_derivative_is_told_with_the_smallest_case(check_gradients):  # noqa: F811
+def test_a_wrong_derivative_is_told_with_the_smallest_case(check_gradients):
     def backward(g, x, weight, bias):
         return g @ weight.T, x.T @ g, g.sum(0) / len(x)
 
@@ -148,7 +147,7 @@ def test_a_wrong_derivative_is_told_with_the_smallest_case(check_gradients):  # 
     assert "\nx: " not in told
 
 
-def test_what_matters_of_the_memory_is_told(check_gradients):  # noqa: F811
+def test_what_matters_of_the_memory_is_told(check_gradients):
     def backward(g, x):
         return g * (2 if x.flags.c_contiguous else 3)
 
@@ -162,7 +161,7 @@ def test_what_matters_of_the_memory_is_told(check_gradients):  # noqa: F811
     assert re.search(r"\n  x  \(2,\) \[.*\]  \(float64, read-only\)\n", told)
 
 
-def test_settings_are_told_as_they_are(check_gradients):  # noqa: F811
+def test_settings_are_told_as_they_are(check_gradients):
     def backward(g, x, kernel_size, stride, padding):
         return max_pool_backward(g, x, kernel_size, stride, padding) * (1 + 1e-9 * (padding > 0))
 
@@ -171,13 +170,13 @@ def test_settings_are_told_as_they_are(check_gradients):  # noqa: F811
         assert f"\n  {line}\n" in told
 
 
-def test_a_case_may_be_the_only_argument(check_gradients):  # noqa: F811
+def test_a_case_may_be_the_only_argument(check_gradients):
     check_gradients(np.exp, lambda g, x: g * np.exp(x), arrays(), examples=20)
     told = failure_of(check_gradients, np.exp, lambda g, x: g * x, arrays(), examples=20)
     assert "(1,) [0.126]  (float64)" in told or "() 0.126  (float64)" in told
 
 
-def test_an_input_changed_in_place_is_shown_as_it_was(check_gradients):  # noqa: F811
+def test_an_input_changed_in_place_is_shown_as_it_was(check_gradients):
     def forward(x):
         if x.flags.writeable:
             x *= 1.5
@@ -188,7 +187,7 @@ def test_an_input_changed_in_place_is_shown_as_it_was(check_gradients):  # noqa:
     assert "[0.126]" in raised.value.__notes__[0]
 
 
-def test_an_input_changed_in_place_is_told(check_gradients):  # noqa: F811
+def test_an_input_changed_in_place_is_told(check_gradients):
     def backward(g, x):
         if x.flags.writeable:
             x *= 1.5
@@ -197,7 +196,7 @@ def test_an_input_changed_in_place_is_told(check_gradients):  # noqa: F811
     assert "changed in place" in failure_of(check_gradients, lambda x: x * 2, backward, arrays())
 
 
-def test_a_result_that_is_never_the_same_is_a_failure(check_gradients):  # noqa: F811
+def test_a_result_that_is_never_the_same_is_a_failure(check_gradients):
     rng = np.random.default_rng(0)
     told = failure_of(
         check_gradients,
@@ -209,7 +208,7 @@ def test_a_result_that_is_never_the_same_is_a_failure(check_gradients):  # noqa:
 
 
 def test_a_mistake_that_the_smallest_case_is_too_small_to_name_is_named_by_others(
-    check_gradients,  # noqa: F811
+    check_gradients,
 ):
     def backward(g, x):
         return g * np.exp(x) * 1.0001
@@ -222,7 +221,7 @@ def test_a_mistake_that_the_smallest_case_is_too_small_to_name_is_named_by_other
     assert last.endswith("factor 1.0001")
 
 
-def test_what_all_failing_cases_look_like_is_told_once(check_gradients):  # noqa: F811
+def test_what_all_failing_cases_look_like_is_told_once(check_gradients):
     told = failure_of(check_gradients, np.exp, lambda g, x: -g * np.exp(x), arrays_2d())
     assert told.count("wrong sign") == 1
     assert "failing cases look like" not in told
@@ -232,7 +231,7 @@ def arrays_2d():
     return st.tuples(st.integers(1, 4), st.integers(1, 4)).flatmap(arrays)
 
 
-def test_an_exception_in_the_code_under_check_is_shown_where_it_happened(check_gradients):  # noqa: F811
+def test_an_exception_in_the_code_under_check_is_shown_where_it_happened(check_gradients):
     def forward(x):
         return x * 2 if x.size < 3 else x[x.size + 1]
 
@@ -245,12 +244,12 @@ def test_an_exception_in_the_code_under_check_is_shown_where_it_happened(check_g
     assert re.search(r"\n  x  \(3,\) \[ 0.126, -0.132,  0.64 \]  \(float64\)$", note)
 
 
-def test_too_few_gradients_are_told(check_gradients):  # noqa: F811
+def test_too_few_gradients_are_told(check_gradients):
     with pytest.raises(ValueError, match="backward returned 1 gradients for 3 inputs"):
         check_gradients(affine, lambda g, x, weight, bias: (g @ weight.T,), affine_cases())
 
 
-def test_cases_without_anything_to_differentiate_are_an_error(check_gradients):  # noqa: F811
+def test_cases_without_anything_to_differentiate_are_an_error(check_gradients):
     with pytest.raises(ValueError, match="none of the inputs is an array of float32 or float64"):
         check_gradients(lambda n: n, lambda g, n: (), st.tuples(st.integers()))
 
