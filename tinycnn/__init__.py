@@ -15,6 +15,7 @@ from tinycnn.autograd import grad
 from tinycnn.errors import InputError
 from tinycnn.function import differentiable
 from tinycnn.grad_mode import enable_grad, is_grad_enabled, no_grad
+from tinycnn.kernels.threads import get_num_threads, set_num_threads
 from tinycnn.ops import *  # noqa: F403
 from tinycnn.random import manual_seed, rand, randn
 from tinycnn.summary import summary
@@ -35,6 +36,7 @@ __all__ = [
     "enable_grad",
     "float32",
     "float64",
+    "get_num_threads",
     "grad",
     "int64",
     "is_grad_enabled",
@@ -44,6 +46,7 @@ __all__ = [
     "optim",
     "rand",
     "randn",
+    "set_num_threads",
     "summary",
     "tensor",
     *ops.__all__,

@@ -13,7 +13,11 @@ A derivative's first parameter is the cotangent of the result. For the rest it a
 shape alone), or something the forward pass saved. Only what is asked for is kept, protected
 against in-place changes, and handed in: as arrays in an ordinary backward pass, as Tensors when
 the derivative is to be differentiated again; so a derivative is written with operators and
-tinycnn's operations, not with NumPy's functions. A rule for several arguments returns a tuple.
+tinycnn's operations, not with NumPy's functions.
+
+A rule for several arguments returns a tuple. It may ask for `wanted`: a bool for each of them,
+in the order of the rule's names, whether anybody asked for this gradient; where nobody did, None
+will do.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ class Need(NamedTuple):
     """Something a derivative asks for: its name, and where the forward pass finds it."""
 
     name: str
-    source: str  # "result", "saved", "input" or "shape"
+    source: str  # "result", "saved", "input", "shape" or "wanted"
     position: int
 
 
@@ -86,8 +90,8 @@ class Function(Generic[P]):
         return declare
 
     def _need(self, name: str) -> Need:
-        if name == "result":
-            return Need(name, "result", 0)
+        if name in ("result", "wanted"):
+            return Need(name, name, 0)
         if name in self._saves:
             return Need(name, "saved", self._saves.index(name))
         if name in self._names:

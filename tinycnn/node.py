@@ -70,6 +70,8 @@ class Node:
     def _save(self, need: Need, inputs: tuple[Any, ...], out: Tensor, saved: Sequence[Any]) -> None:
         """Keep what a rule needs, and note how often it was changed so far."""
         assert self.saved is not None
+        if need.source == "wanted":  # known in the backward pass
+            return
         if need.source == "shape":
             self.saved[need.name] = inputs[need.position].shape
         elif need.source == "saved":
@@ -98,7 +100,8 @@ class Node:
         values = self._values(recording)
         for rule in self.function.rules:
             targets = [self.edges[i] for i in rule.of]
-            if not any(edge is not None and of(edge) for edge in targets):
+            values["wanted"] = tuple(edge is not None and of(edge) for edge in targets)
+            if not any(values["wanted"]):
                 continue
             found = rule.apply(g, *[values[need.name] for need in rule.needs])
             for edge, gradient in zip(

@@ -47,18 +47,18 @@ def receptive_fields(image: Tensor, nodes: list[Node]) -> dict[Node, Fields]:
 def _behind(node: Node, fields: Fields) -> Fields:
     """What units see that are made from units with these fields."""
     saved = node.saved or {}
-    if node.name == "matmul":
+    if node.name in ("linear", "matmul"):
         return ALL, ALL
     if node.name == "sum":
         summed = axes(saved["dim"], len(saved["x_shape"]))
         return ALL if 2 in summed else fields[0], ALL if 3 in summed else fields[1]
     if node.name == "conv2d":
         kernel = saved["weight"].shape[2:]
+        stride, _, dilation, _ = saved["geometry"]
     elif node.name in ("max_pool2d", "sum_pool2d"):
-        kernel = saved["kernel"]
+        kernel, stride, dilation = saved["kernel"], saved["stride"], saved.get("dilation", (1, 1))
     else:
         return fields
-    stride, dilation = saved["stride"], saved.get("dilation", (1, 1))
     vertical, horizontal = (
         fields[axis].through(kernel[axis], stride[axis], dilation[axis]) for axis in (0, 1)
     )

@@ -100,6 +100,28 @@ def test_only_the_derivatives_somebody_asked_for_are_computed():
     assert calls == ["x", "y"]
 
 
+def test_a_rule_for_several_arguments_is_told_which_gradients_are_wanted():
+    told = []
+
+    @differentiable
+    def three(x, y, z):
+        return x * y * z
+
+    @three.derivative("z", "x", "y")
+    def _(g, wanted, x, y, z):
+        told.append(wanted)
+        return tuple(g * v if want else None for v, want in zip((x * y, y * z, x * z), wanted))
+
+    x, y, z = leaf(2.0), leaf(3.0), leaf(5.0)
+    constant = tc.tensor(3.0, dtype=np.float64)
+    three(x, constant, z).backward()
+    assert (z.grad.item(), x.grad.item(), constant.grad) == (6, 15, None)
+    assert tc.grad(three(x, y, z), y)[0].item() == 10
+    (first,) = tc.grad(three(x, y, z), x, create_graph=True)
+    assert tc.grad(first, z)[0].item() == 3
+    assert told == [(True, True, False), (False, False, True), (False, True, False)]
+
+
 # ---- accumulation ----
 
 

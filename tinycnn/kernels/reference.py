@@ -4,19 +4,14 @@ Complex arrays pass too (comparisons look at the real part), so that a derivativ
 by a complex step. A backend that is made fast holds the same names and signatures and is tested
 against these.
 
-Shapes: images are (N, C, H, W), convolution weights (O, C / groups, kh, kw). `stride` and
-`dilation` are (vertical, horizontal); `padding` is (top, bottom, left, right).
+Shapes: images are (N, C, H, W), convolution weights (O, C / groups, kh, kw).
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 from tinycnn.kernels.namespace import namespace
-from tinycnn.kernels.types import Array
-
-Pair = tuple[int, int]
-Padding = tuple[int, int, int, int]
-Shape = tuple[int, ...]
+from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
 # ---- activations ---------------------------------------------------------------------------
 
@@ -46,6 +41,11 @@ def relu(x: Array) -> Array:
     xp = namespace(x)
     # `x ≤ 0` rather than `x > 0`, so that NaN is passed on
     return xp.where(x.real <= 0, xp.zeros_like(x), x)
+
+
+def add_relu(x: Array, y: Array) -> Array:
+    """relu(x + y)."""
+    return relu(x + y)
 
 
 def relu_grad(g: Array, x: Array) -> Array:
@@ -109,16 +109,9 @@ def output_size(shape: Shape, kernel: Pair, stride: Pair, padding: Padding, dila
     return height, width
 
 
-def conv2d(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """y[n, o] = b[o] + Σ of w[o, c, i, j] · x[n, c, shifted by i, j] over c, i and j."""
+    stride, padding, dilation, groups = geometry
     n, c = x.shape[:2]
     o, kernel = weight.shape[0], weight.shape[2:]
     size = output_size(x.shape, kernel, stride, padding, dilation)
@@ -130,16 +123,9 @@ def conv2d(
     return y if bias is None else y + bias[:, None, None]
 
 
-def conv2d_input_grad(
-    g: Array,
-    weight: Array,
-    x_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in x: each output position gives back to the inputs it has met."""
+    stride, padding, dilation, groups = geometry
     n, c, h, w = x_shape
     top, bottom, left, right = padding
     o, kernel, size = weight.shape[0], weight.shape[2:], g.shape[2:]
@@ -153,16 +139,9 @@ def conv2d_input_grad(
     return dx[:, :, top : top + h, left : left + w]
 
 
-def conv2d_weight_grad(
-    g: Array,
-    x: Array,
-    weight_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
+    stride, padding, dilation, groups = geometry
     n, c = x.shape[:2]
     o, kernel, size = weight_shape[0], (weight_shape[2], weight_shape[3]), g.shape[2:]
     xp = namespace(g)

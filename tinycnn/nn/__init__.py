@@ -12,17 +12,19 @@ from tinycnn.nn.activations import (
     Softplus,
     Tanh,
 )
-from tinycnn.nn.containers import Concat, Identity, ModuleDict, ModuleList, Residual, Sequential
+from tinycnn.nn.containers import Concat, ModuleDict, ModuleList, Sequential
 from tinycnn.nn.layers import BatchNorm2d, Conv2d, Linear
 from tinycnn.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from tinycnn.nn.module import Module
 from tinycnn.nn.parameter import Parameter
+from tinycnn.nn.residual import Residual
 from tinycnn.nn.structure import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
     AvgPool2d,
     Dropout,
     Flatten,
+    Identity,
     MaxPool2d,
     Pad,
 )

@@ -1,4 +1,4 @@
-"""Modules made of modules: in a row, side by side, and around a shortcut."""
+"""Modules made of modules: in a row, in lists, and side by side."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tinycnn import ops
+from tinycnn.nn import fusion
 from tinycnn.nn.module import Module
 from tinycnn.tensor import Tensor
 
@@ -31,10 +32,8 @@ class Sequential(Module):
             self.add_module(name, module)
 
     def forward(self, x: Any) -> Any:
-        """The last module's output."""
-        for module in self.children():
-            x = module(x)
-        return x
+        """The last module's output. Layers that can be computed together are, see `fusion.py`."""
+        return fusion.run(list(self._modules.values()), x)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -97,28 +96,6 @@ class ModuleDict(Module):
         return self.named_children()
 
 
-class Residual(Module):
-    """body(x) + shortcut(x), the shortcut being x itself by default. He et al. (2016).
-
-    The gradient of the sum reaches x unweakened along the shortcut, however deep the body.
-    """
-
-    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
-        super().__init__()
-        self.body = body
-        self.shortcut = shortcut if shortcut is not None else Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The sum."""
-        kept, changed = self.shortcut(x), self.body(x)
-        if kept.shape != changed.shape:
-            raise ValueError(
-                f"Residual: the body gives {tuple(changed.shape)}, the shortcut "
-                f"{tuple(kept.shape)}; they must be equal"
-            )
-        return ops.add(changed, kept)
-
-
 class Concat(Module):
     """Branches that see the same input, their outputs one behind the other along the channels.
     Szegedy et al. (2015).
@@ -133,11 +110,3 @@ class Concat(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C₁ + C₂ + …, H, W)."""
         return ops.cat([branch(x) for branch in self.children()], self.dim)
-
-
-class Identity(Module):
-    """x."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x itself."""
-        return x

@@ -1,4 +1,4 @@
-"""Layers without parameters that pool, drop, pad and reshape."""
+"""Layers without parameters that pool, drop, pad and reshape, or do nothing."""
 
 from __future__ import annotations
 
@@ -127,3 +127,11 @@ class Pad(Module):
     def extra_repr(self) -> str:
         """The border."""
         return f"{self.pad}, mode={self.mode!r}"
+
+
+class Identity(Module):
+    """x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x itself."""
+        return x

@@ -43,6 +43,7 @@ from tinycnn.ops.arithmetic import (
     sub,
     where,
 )
+from tinycnn.ops.block import add_relu
 from tinycnn.ops.convolution import conv2d
 from tinycnn.ops.creation import (
     arange,
@@ -113,6 +114,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
     "add",
+    "add_relu",
     "all",
     "amax",
     "amin",

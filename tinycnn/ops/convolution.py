@@ -8,51 +8,26 @@ from __future__ import annotations
 
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable, differentiable_as
+from tinycnn.kernels.types import Geometry, Pair, Shape
 from tinycnn.ops.reduction import sum
-from tinycnn.ops.sizes import Padding, Pair, Size, border, check_window, pair
+from tinycnn.ops.sizes import Size, border, check_window, pair
 from tinycnn.tensor import Tensor
-
-Shape = tuple[int, ...]
 
 
 @differentiable_as("conv2d")
-def correlate(
-    x: Value,
-    weight: Value,
-    bias: Value,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
+def correlate(x: Value, weight: Value, bias: Value, geometry: Geometry) -> Value:
     """The operation under `conv2d`, with every size spelled out."""
-    return kernels.of(x).conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return kernels.of(x).conv2d(x, weight, bias, geometry)
 
 
 @correlate.derivative("x")
-def _(
-    g: Value,
-    weight: Value,
-    x_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
-    return conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups)
+def _(g: Value, weight: Value, x_shape: Shape, geometry: Geometry) -> Value:
+    return conv2d_input_grad(g, weight, x_shape, geometry)
 
 
 @correlate.derivative("weight")
-def _(
-    g: Value,
-    x: Value,
-    weight_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
-    return conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups)
+def _(g: Value, x: Value, weight_shape: Shape, geometry: Geometry) -> Value:
+    return conv2d_weight_grad(g, x, weight_shape, geometry)
 
 
 @correlate.derivative("bias")
@@ -61,72 +36,38 @@ def _(g: Value) -> Value:
 
 
 @differentiable
-def conv2d_input_grad(
-    g: Value,
-    weight: Value,
-    x_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
+def conv2d_input_grad(g: Value, weight: Value, x_shape: Shape, geometry: Geometry) -> Value:
     """The cotangent of the image: each output gives back to the inputs it has met. Also known as
     transposed convolution.
     """
-    return kernels.of(g).conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups)
+    return kernels.of(g).conv2d_input_grad(g, weight, x_shape, geometry)
 
 
 @conv2d_input_grad.derivative("g")
-def _(
-    g: Value, weight: Value, stride: Pair, padding: Padding, dilation: Pair, groups: int
-) -> Value:
-    return correlate(g, weight, None, stride, padding, dilation, groups)
+def _(g: Value, weight: Value, geometry: Geometry) -> Value:
+    return correlate(g, weight, None, geometry)
 
 
 # In the rules below the cotangent stands where the image stood, so it is named `h`.
 @conv2d_input_grad.derivative("weight")
-def _(
-    h: Value,
-    g: Value,
-    weight_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
-    return conv2d_weight_grad(g, h, weight_shape, stride, padding, dilation, groups)
+def _(h: Value, g: Value, weight_shape: Shape, geometry: Geometry) -> Value:
+    return conv2d_weight_grad(g, h, weight_shape, geometry)
 
 
 @differentiable
-def conv2d_weight_grad(
-    g: Value,
-    x: Value,
-    weight_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
+def conv2d_weight_grad(g: Value, x: Value, weight_shape: Shape, geometry: Geometry) -> Value:
     """The cotangent of the weight: the correlation of the image with the output's cotangent."""
-    return kernels.of(g).conv2d_weight_grad(g, x, weight_shape, stride, padding, dilation, groups)
+    return kernels.of(g).conv2d_weight_grad(g, x, weight_shape, geometry)
 
 
 @conv2d_weight_grad.derivative("g")
-def _(h: Value, x: Value, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Value:
-    return correlate(x, h, None, stride, padding, dilation, groups)
+def _(h: Value, x: Value, geometry: Geometry) -> Value:
+    return correlate(x, h, None, geometry)
 
 
 @conv2d_weight_grad.derivative("x")
-def _(
-    h: Value,
-    g: Value,
-    x_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Value:
-    return conv2d_input_grad(g, h, x_shape, stride, padding, dilation, groups)
+def _(h: Value, g: Value, x_shape: Shape, geometry: Geometry) -> Value:
+    return conv2d_input_grad(g, h, x_shape, geometry)
 
 
 def conv2d(
@@ -169,10 +110,17 @@ def conv2d(
     """
     _check(x, weight, bias, groups)
     kernel = (weight.shape[2], weight.shape[3])
-    stride, dilation = pair("conv2d: stride", stride), pair("conv2d: dilation", dilation)
-    edges = border("conv2d", padding, kernel, stride, dilation)
-    check_window("conv2d", x.shape, kernel, edges, dilation)
-    return correlate(x, weight, bias, stride, edges, dilation, groups)
+    geometry = geometry_of(kernel, stride, padding, dilation, groups)
+    check_window("conv2d", x.shape, kernel, geometry.padding, geometry.dilation)
+    return correlate(x, weight, bias, geometry)
+
+
+def geometry_of(
+    kernel: Pair, stride: Size, padding: Size | str, dilation: Size, groups: int
+) -> Geometry:
+    """What the arguments of `conv2d` mean for a kernel of this height and width."""
+    steps, apart = pair("conv2d: stride", stride), pair("conv2d: dilation", dilation)
+    return Geometry(steps, border("conv2d", padding, kernel, steps, apart), apart, groups)
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:

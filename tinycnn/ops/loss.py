@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinycnn.function import Value, differentiable
-from tinycnn.ops.activation import log_softmax, softplus
-from tinycnn.ops.arithmetic import clamp, log, log1p, maximum
+from tinycnn.kernels.namespace import namespace
+from tinycnn.ops.activation import log_softmax, sigmoid
+from tinycnn.ops.arithmetic import alike, clamp, floating, log, log1p, maximum
 from tinycnn.ops.reduction import gather, mean, sum
 from tinycnn.tensor import Tensor
 
@@ -67,18 +68,36 @@ def _(g: Value, p: Value) -> Value:
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, reduction: str = "mean"
 ) -> Tensor:
-    """The binary cross-entropy of the probability σ(input), for logits and targets of one shape.
-
-    t·softplus(−z) + (1 − t)·softplus(z) keeps its digits however sure the network is; its
-    derivative is σ(z) − t.
+    """The binary cross-entropy of the probability σ(input), for logits and targets of one shape:
+    t·softplus(−z) + (1 − t)·softplus(z), which keeps its digits however sure the network is.
 
     >>> import tinycnn as tc
     >>> binary_cross_entropy_with_logits(tc.tensor([50.0]), tc.tensor([1.0])).item() > 0
     True
     """
     _same_shape("binary_cross_entropy_with_logits", input, target)
-    loss = target * softplus(-input) + (1 - target) * softplus(input)
+    loss = bernoulli_logit_surprise(input, target)
     return _reduce("binary_cross_entropy_with_logits", loss, reduction)
+
+
+@differentiable
+def bernoulli_logit_surprise(z: Value, t: Value) -> Value:
+    """The operation under `binary_cross_entropy_with_logits`."""
+    z, t = alike(floating(z), t)
+    xp, right = namespace(z, t), z.real > 0
+    size = xp.where(right, z, -z)
+    return size * xp.where(right, 1 - t, t) + xp.log1p(xp.exp(-size))
+
+
+@bernoulli_logit_surprise.derivative("z")
+def _(g: Value, z: Value, t: Value) -> Value:
+    # not σ(z) − t: where z is large and t is 1, that is 0
+    return g * ((1 - t) * sigmoid(z) - t * sigmoid(-z))
+
+
+@bernoulli_logit_surprise.derivative("t")
+def _(g: Value, z: Value) -> Value:
+    return -g * z
 
 
 def cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tinycnn.function import Value, differentiable_as
-from tinycnn.ops.shape import transpose
 from tinycnn.tensor import Tensor
 
 
@@ -14,12 +15,12 @@ def _matmul(x: Value, y: Value) -> Value:
 
 @_matmul.derivative("x")
 def _(g: Value, y: Value) -> Value:
-    return g @ transpose(y, -1, -2)
+    return g @ y.mT
 
 
 @_matmul.derivative("y")
 def _(g: Value, x: Value) -> Value:
-    return transpose(x, -1, -2) @ g
+    return x.mT @ g
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:
@@ -45,6 +46,32 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     return out.squeeze(-1) if y.ndim == 1 else out
 
 
+@differentiable_as("linear")
+def _linear(x: Value, weight: Value, bias: Value | None) -> Value:
+    out = x @ weight.mT
+    return out if bias is None else out + bias
+
+
+@_linear.derivative("x")
+def _(g: Value, weight: Value) -> Value:
+    return g @ weight
+
+
+@_linear.derivative("weight")
+def _(g: Value, x: Value) -> Value:
+    return _rows(g).mT @ _rows(x)
+
+
+@_linear.derivative("bias")
+def _(g: Value) -> Value:
+    return g  # the engine sums over the rows
+
+
+def _rows(x: Value) -> Value:
+    """Features (…, n) as a matrix."""
+    return x if x.ndim == 2 else x.reshape((prod(x.shape[:-1]), x.shape[-1]))
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b: features (…, in) to (…, out) by a weight (out, in) and a bias (out,)."""
     if x.shape[-1] != weight.shape[1]:
@@ -52,7 +79,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input has {x.shape[-1]} features, but weight {tuple(weight.shape)} "
             f"expects {weight.shape[1]}"
         )
+    if x.dtype != weight.dtype:
+        raise TypeError(f"linear: input {x.dtype}, weight {weight.dtype}; convert one")
     if bias is not None and tuple(bias.shape) != tuple(weight.shape[:1]):
         raise ValueError(f"linear: bias has shape {tuple(bias.shape)}, needs ({weight.shape[0]},)")
-    out = matmul(x, transpose(weight, 0, 1))
-    return out if bias is None else out + bias
+    return _linear(x, weight, bias)

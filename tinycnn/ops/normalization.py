@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable_as
-from tinycnn.grad_mode import no_grad
 from tinycnn.kernels.namespace import namespace
+from tinycnn.kernels.types import Array
 from tinycnn.ops.arithmetic import sqrt
 from tinycnn.ops.reduction import mean, sum
 from tinycnn.tensor import Tensor
@@ -36,6 +36,23 @@ def _(g: Value, x: Value, weight: Value, average: Value, inv_std: Value, eps: fl
     d_bias, d_weight = sum(g, OVER, True), sum(g * x_hat, OVER, True)
     d_x = (g - d_bias / count - x_hat * d_weight / count) * scale * weight.reshape((1, -1, 1, 1))
     return d_x, d_weight.reshape(-1), d_bias.reshape(-1)
+
+
+def follow(
+    running_mean: Tensor,
+    running_var: Tensor,
+    momentum: float,
+    average: Array,
+    variance: Array,
+    count: int,
+) -> None:
+    """Let the running statistics follow those of a batch of `count` values a channel."""
+    unbiased = variance * (count / (count - 1))
+    for running, batch in ((running_mean, average), (running_var, unbiased)):
+        array = running.array
+        array *= 1 - momentum
+        array += momentum * batch
+        running.changes[0] += 1
 
 
 def batch_norm(
@@ -82,9 +99,5 @@ def batch_norm(
     if count <= 1:
         raise ValueError("batch_norm: training needs more than one value a channel")
     average, variance = kernels.of(x.array).moments(x.array)
-    with no_grad():
-        unbiased = variance * (count / (count - 1))
-        for running, batch in ((running_mean, average), (running_var, unbiased)):
-            running *= 1 - momentum
-            running += momentum * batch
+    follow(running_mean, running_var, momentum, average, variance, count)
     return normalize(x, weight, bias, average, variance, eps)

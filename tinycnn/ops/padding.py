@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable_as
-from tinycnn.ops.sizes import Padding
+from tinycnn.kernels.types import Padding
 from tinycnn.tensor import Tensor
 
 # NumPy's name for what PyTorch calls a mode

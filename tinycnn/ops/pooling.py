@@ -10,12 +10,11 @@ import numpy as np
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.kernels.namespace import namespace
+from tinycnn.kernels.types import Padding, Pair, Shape
 from tinycnn.ops.reduction import mean
 from tinycnn.ops.shape import cat
-from tinycnn.ops.sizes import Padding, Pair, Size, check_window, pair
+from tinycnn.ops.sizes import Size, check_window, pair
 from tinycnn.tensor import Tensor
-
-Shape = tuple[int, ...]
 
 
 @differentiable_as("max_pool2d", saves=("index",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from types import EllipsisType
 from typing import Any, TypeVar
 
@@ -176,8 +177,8 @@ def flatten(x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     start, end = axis(start_dim, x.ndim), axis(end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
-    middle = int(np.prod(x.shape[start : end + 1]))
-    return x.reshape((*x.shape[:start], middle, *x.shape[end + 1 :]))
+    shape = x.shape
+    return x.reshape((*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 def unsqueeze(x: Value, dim: int) -> Value:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import index
 
-Pair = tuple[int, int]
-Padding = tuple[int, int, int, int]
+from tinycnn.kernels.types import Padding, Pair
+
 Size = int | Sequence[int]
 
 

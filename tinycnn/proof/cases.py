@@ -21,6 +21,7 @@ from tinycnn.nn import backward_hook
 from tinycnn.ops import (
     activation,
     arithmetic,
+    block,
     convolution,
     loss,
     matrix,
@@ -33,6 +34,7 @@ from tinycnn.ops import (
 from tinycnn.proof.inputs import Example, Inputs, Shape
 from tinycnn.proof.windows import (
     Arguments,
+    block_case,
     correlate_case,
     gather_case,
     input_grad_case,
@@ -162,6 +164,13 @@ def matmul_case(a: Inputs) -> Arguments:
     return a.scaled((*a.part(lead), n, k)), a.scaled((*a.part(lead), k, m))
 
 
+def linear_case(a: Inputs) -> Arguments:
+    """Features, a weight, and a bias or none; the batch may be empty."""
+    n, m = a.integer(1, 3), a.integer(1, 3)
+    x, weight = a.scaled((*a.maybe_empty(0, 2), n)), a.scaled((m, n))
+    return x, weight, a.choice(a.normal((m,)), None)
+
+
 def div_case(a: Inputs) -> Arguments:
     """A dividend, and a divisor away from 0."""
     whole = a.maybe_empty()
@@ -198,6 +207,12 @@ def bernoulli_case(a: Inputs) -> Arguments:
     return np.asarray(a.uniform(whole) ** a.choice(1, 4)), a.uniform(whole)
 
 
+def logits_case(a: Inputs) -> Arguments:
+    """Logits, also where the probability is nearly 0 or 1, and targets."""
+    whole = a.maybe_empty()
+    return a.wide(whole), a.uniform(whole)
+
+
 OPERATIONS: dict[str, tuple[Function[Any], Case]] = {
     "arithmetic.add": (arithmetic.add, Inputs.pair),
     "arithmetic.sub": (arithmetic.sub, Inputs.pair),
@@ -231,10 +246,14 @@ OPERATIONS: dict[str, tuple[Function[Any], Case]] = {
     "activation.softmax": (activation.softmax, softmax_case),
     "activation.log_softmax": (activation.log_softmax, softmax_case),
     "activation._logsumexp": (activation._logsumexp, lambda a: softmax_case(a)[:1]),
+    "block.fused": (block.fused, block_case),
+    "block.add_relu": (block.add_relu, Inputs.pair),
     "convolution.correlate": (convolution.correlate, correlate_case),
     "convolution.conv2d_input_grad": (convolution.conv2d_input_grad, input_grad_case),
     "convolution.conv2d_weight_grad": (convolution.conv2d_weight_grad, weight_grad_case),
     "loss.bernoulli_surprise": (loss.bernoulli_surprise, bernoulli_case),
+    "loss.bernoulli_logit_surprise": (loss.bernoulli_logit_surprise, logits_case),
+    "matrix._linear": (matrix._linear, linear_case),
     "matrix._matmul": (matrix._matmul, matmul_case),
     "normalization.normalize": (normalization.normalize, normalize_case),
     "padding.frame": (padding.frame, frame_case),

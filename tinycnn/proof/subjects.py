@@ -26,7 +26,9 @@ SUBJECTS: dict[str, Maker] = {
 OWN_KERNELS = frozenset(
     [
         *(f"activation.{name}" for name in ("sigmoid", "tanh", "relu", "relu_grad", "_softplus")),
+        *("block.fused", "block.add_relu"),
         *(f"convolution.{name}" for name in ("correlate", "conv2d_input_grad")),
+        "loss.bernoulli_logit_surprise",
         "convolution.conv2d_weight_grad",
         "normalization.normalize",
         *(f"pooling.{name}" for name in ("pick_largest", "max_pool2d_scatter")),

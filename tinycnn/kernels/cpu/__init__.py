@@ -8,17 +8,28 @@ that is not worth a fast path, falls back to the reference.
 from typing import Any
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.activation import relu, relu_grad, sigmoid
+from tinycnn.kernels.cpu.activation import add_relu, relu, relu_grad, sigmoid
+from tinycnn.kernels.cpu.block import (
+    can_fuse,
+    conv_block,
+    conv_block_grad,
+    conv_block_inference,
+)
 from tinycnn.kernels.cpu.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
 from tinycnn.kernels.cpu.pooling import max_pool2d, max_pool2d_scatter
 
 __all__ = [
+    "add_relu",
     "batch_norm",
     "batch_norm_grad",
+    "can_fuse",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv_block",
+    "conv_block_grad",
+    "conv_block_inference",
     "max_pool2d",
     "max_pool2d_scatter",
     "moments",

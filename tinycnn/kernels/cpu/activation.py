@@ -1,4 +1,4 @@
-"""ReLU, its derivative and the sigmoid, in one pass over memory each."""
+"""ReLU, alone and after a sum, its derivative and the sigmoid, in one pass over memory each."""
 
 from typing import Any
 
@@ -15,6 +15,16 @@ def relu(x: Array) -> Array:
     y = np.empty_like(x)
     share(x.size, _relu, x.size, x.reshape(-1), y.reshape(-1))
     return y
+
+
+def add_relu(x: Array, y: Array) -> Array:
+    """relu(x + y)."""
+    if not same_dtype(x, y) or x.shape != y.shape:
+        return reference.add_relu(x, y)
+    x, y = np.asarray(x, order="C"), np.asarray(y, order="C")
+    z = np.empty_like(x)
+    share(x.size, _add_relu, x.size, x.reshape(-1), y.reshape(-1), z.reshape(-1))
+    return z
 
 
 def relu_grad(g: Array, x: Array) -> Array:
@@ -43,6 +53,15 @@ def _relu(start: int, stop: int, x: Any, y: Any) -> None:
     zero = x.dtype.type(0)
     for i in range(len(x)):
         y[i] = zero if x[i] <= 0 else x[i]
+
+
+@jit
+def _add_relu(start: int, stop: int, x: Any, y: Any, z: Any) -> None:
+    x, y, z = x[start:stop], y[start:stop], z[start:stop]
+    zero = x.dtype.type(0)
+    for i in range(len(x)):
+        total = x[i] + y[i]
+        z[i] = zero if total <= 0 else total
 
 
 @jit

@@ -1,152 +1,155 @@
-"""Convolution with stride 1 over long rows.
+"""Convolution and its two gradients over long rows, an image a time in each thread."""
 
-All channels of a zero-padded image lie behind each other in one long row of memory. There, a
-kernel element (c, i, j) is nothing but an offset, (c·H' + i·dilation)·W' + j·dilation, where H'
-and W' are the padded sizes, and a convolution is
-
-    y[o, t] = b[o] + Σ over kernel elements k of w[o, k] · row[t + offset[k]]
-
-with t running over a whole tile of the image at once. The positions t that lie across the right
-edge of the image give nonsense, which is left out when the result is copied. That is a few per
-cent more arithmetic, for loops that are long enough to fill the vector registers.
-
-Four output channels and three kernel elements are taken at a time: the twelve multiply-adds share
-their loads, and the factors (or, for the weight's gradient, the sums) stay in registers.
-"""
-
-from typing import Any
+from itertools import product
+from math import gcd
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import jit, same_dtype, share
-from tinycnn.kernels.reference import Padding, Pair, Shape
-from tinycnn.kernels.types import Array
+from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack, pack_turned, up
+from tinycnn.kernels.cpu.rows import LINE, Plan, lay_out, plan, take
+from tinycnn.kernels.cpu.vector import lanes
+from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
-TILE = 1088  # positions: four rows of results and three of the input fit into 32 KiB
-LANES = 8  # a tile's length is rounded up to this, so that no scalar loop has to end it
-IMAGES = 4  # their weight gradients are summed together, then the sums of such blocks
+BLOCKS = 8  # of images; the weight's gradient is summed in each, then over them
 
 
-def conv2d(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """y[n, o] = b[o] + Σ over c and (i, j) of w[o, c, i, j] · x[n, c] shifted."""
-    size = reference.output_size(x.shape, _kernel(weight.shape), stride, padding, dilation)
-    one_kind = same_dtype(x, weight, bias) and weight.shape[1] == x.shape[1]
-    if stride != (1, 1) or groups != 1 or not one_kind or x.size == 0 or min(size) <= 0:
-        return reference.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    n, o = len(x), len(weight)
-    offsets, padded = _offsets(weight.shape, x.shape, padding, dilation)
-    weights = np.zeros((_up(o, 4), len(offsets)), x.dtype)
-    elements = weight.size // o
-    weights[:o, :elements] = weight.reshape(o, elements)
-    biases = np.zeros(len(weights), x.dtype)
-    biases[:o] = 0 if bias is None else bias
-    y = np.empty((n, o, *size), x.dtype)
-    x = np.asarray(x, order="C")
-    share(y.size * len(offsets), _conv2d, n, x, weights, biases, offsets, padding, padded, y)
-    return y
+    if not _usual(x, weight, geometry) or not same_dtype(x, weight, bias):
+        return reference.conv2d(x, weight, bias, geometry)
+    weights = pack(np.asarray(weight, order="C"))
+    way = plan(x.shape[1:], _kernel(weight.shape), geometry)
+    return _correlated(x, weights, bias_of(weights, bias), way, len(weight))
 
 
-def conv2d_input_grad(
-    g: Array,
-    weight: Array,
-    x_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+def bias_of(weights: Array, bias: Array | None) -> Array:
+    """The bias, or zeros, for as many channels as the packed weights have."""
+    biases = np.zeros(4 * len(weights), weights.dtype)
+    if bias is not None:
+        biases[: len(bias)] = bias
+    return biases
+
+
+def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in x. With stride 1 it is a convolution too: of the cotangent,
-    padded up to the full overlap, with the kernel turned by 180° and its channels exchanged."""
-    kernel = _kernel(weight.shape)
-    reach = [dilation[axis] * (kernel[axis] - 1) for axis in (0, 0, 1, 1)]
-    top, bottom, left, right = (r - p for r, p in zip(reach, padding, strict=True))
-    mirrored = top, bottom, left, right
+    padded up to the full overlap, with the kernel turned by 180° and its channels exchanged.
+
+    With a stride s, every s-th line of x has met the same lines of the kernel, and no others: in
+    these it is a convolution with stride 1. The same for columns.
+    """
+    usual = _usual(g, weight, geometry, 0) and x_shape[1] == weight.shape[1]
+    down, right = (_parts(axis, weight.shape, x_shape, g.shape, geometry) for axis in (0, 1))
+    usual = usual and min(min(part.mirrored) for part in (*down, *right)) >= 0
     # an infinite weight would meet the padding's zeros, which the definition does not have
-    finite = np.isfinite(weight).all()
-    if stride != (1, 1) or groups != 1 or min(mirrored) < 0 or not finite:
-        dx = reference.conv2d_input_grad(g, weight, x_shape, stride, padding, dilation, groups)
+    if not usual or not same_dtype(g, weight) or not np.isfinite(weight).all():
+        dx = reference.conv2d_input_grad(g, weight, x_shape, geometry)
         return np.asarray(dx, order="C")
-    turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
-    return conv2d(g, turned, None, stride, mirrored, dilation, groups)
+    dx = np.zeros(x_shape, g.dtype)
+    for v, h in product(down, right):
+        part = weight[:, :, v.taps, h.taps]
+        turned = Geometry((1, 1), (*v.mirrored, *h.mirrored), (v.dilation, h.dilation), 1)
+        if part.size:
+            weights = pack_turned(np.asarray(part, order="C"))
+            way = plan(g.shape[1:], _kernel(part.shape), turned)
+            found = _correlated(g, weights, bias_of(weights, None), way, x_shape[1])
+            if geometry.stride == (1, 1):
+                return found
+            dx[:, :, v.lines, h.lines] = found
+    return dx
 
 
-def conv2d_weight_grad(
-    g: Array,
-    x: Array,
-    weight_shape: Shape,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Array:
+class Part(NamedTuple):
+    """Every s-th line of an image: which lines they are, which of the kernel's they met, how far
+    these are apart, and the padding of the cotangent that leads back to them."""
+
+    lines: slice
+    taps: slice
+    dilation: int
+    mirrored: Pair
+
+
+def _parts(
+    axis: int, weight_shape: Shape, x_shape: Shape, g_shape: Shape, geometry: Geometry
+) -> list[Part]:
+    """Those that there are, along an axis."""
+    size, kernel, cotangents = (shape[2 + axis] for shape in (x_shape, weight_shape, g_shape))
+    before, stride, dilation = (
+        geometry.padding[2 * axis],
+        geometry.stride[axis],
+        geometry.dilation[axis],
+    )
+    every, apart = stride // gcd(stride, dilation), dilation // gcd(stride, dilation)
+    parts = []
+    for start in range(min(stride, size)):
+        line = start + before  # in the padded image
+        met = [i for i in range(min(every, kernel)) if (line - i * dilation) % stride == 0]
+        taps = slice(met[0], None, every) if met else slice(0)
+        # result p met line p · stride + i · dilation: the first line here met p = `first` with the
+        # first tap, and one result before it with the next
+        first = (line - met[0] * dilation) // stride if met else 0
+        count, height = len(range(kernel)[taps]), len(range(size)[start::stride])
+        reach = apart * (count - 1)
+        mirrored = (reach - first, first + height - cotangents) if met else (0, 0)
+        parts.append(Part(slice(start, None, stride), taps, apart, mirrored))
+    return parts
+
+
+def mirror(kernel: Pair, geometry: Geometry) -> Padding:
+    """The padding of the cotangent that leads back to the image."""
+    reach = [d * (k - 1) for d, k in zip(geometry.dilation, kernel, strict=True)]
+    top, bottom, left, right = geometry.padding
+    return reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right
+
+
+def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
-    arguments = g, x, weight_shape, stride, padding, dilation, groups
     n, o = len(x), weight_shape[0]
-    size = reference.output_size(x.shape, _kernel(weight_shape), stride, padding, dilation)
-    one_kind = same_dtype(g, x) and weight_shape[1] == x.shape[1] and g.shape == (n, o, *size)
-    if stride != (1, 1) or groups != 1 or not one_kind or g.size == 0:
-        return reference.conv2d_weight_grad(*arguments)
-    offsets, padded = _offsets(weight_shape, x.shape, padding, dilation)
-    blocks = _up(n, IMAGES) // IMAGES
-    sums = np.zeros((blocks, _up(o, 4), len(offsets)), g.dtype)
-    work = g.size * len(offsets)
+    kernel = _kernel(weight_shape)
+    usual = geometry.groups == 1 and weight_shape[1] == x.shape[1] and x.size > 0
+    if not usual or not same_dtype(g, x):
+        return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
+    way = plan(x.shape[1:], kernel, geometry)
+    if g.shape != (n, o, *way.size):
+        return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
+    blocks = min(n, BLOCKS)
+    dw = np.empty((blocks, *weight_shape), g.dtype)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
-    share(work, _conv2d_weight_grad, blocks, g, x, offsets, padding, padded, sums)
-    elements = weight_shape[1] * weight_shape[2] * weight_shape[3]
-    dw = sums.sum(0, dtype=np.float64)[:o, :elements].astype(g.dtype).reshape(weight_shape)
-    # between the image's rows zeros meet inputs: an infinity there spreads too far
-    return dw if np.isfinite(dw).all() else reference.conv2d_weight_grad(*arguments)
+    work = g.size * len(way.offsets)
+    share(work, _conv2d_weight_grad, blocks, g, x, threes(way.offsets), way.layout, way.length, dw)
+    dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
+    # between the image's lines zeros meet inputs: an infinity there spreads too far
+    if not np.isfinite(dw).all():
+        return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
+    return dw
+
+
+def threes(offsets: Array) -> Array:
+    """Filled up to a multiple of three with offsets whose sums nobody wants."""
+    filled = np.zeros(-(-len(offsets) // 3) * 3, offsets.dtype)
+    filled[: len(offsets)] = offsets
+    return filled
+
+
+def _usual(x: Array, weight: Array, geometry: Geometry, channels: int = 1) -> bool:
+    """Whether the loops here are made for such a call; the reference complains of wrong shapes."""
+    fits = x.shape[1] == weight.shape[channels]
+    return fits and geometry.groups == 1 and x.size > 0 and weight.size > 0
 
 
 def _kernel(weight_shape: Shape) -> Pair:
     return weight_shape[2], weight_shape[3]
 
 
-def _up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
-
-
-def _offsets(
-    weight_shape: Shape, x_shape: Shape, padding: Padding, dilation: Pair
-) -> tuple[Array, Pair]:
-    """Where the kernel's elements (c, i, j) lie in the long row, and the padded height and width.
-
-    Their number is filled up to a multiple of three with elements that look into a further
-    channel, of zeros. The type is unsigned because Numba lets signed indices count from the end,
-    and the test for that would keep the inner loop from becoming vector instructions.
-    """
-    top, bottom, left, right = padding
-    height, width = x_shape[2] + top + bottom, x_shape[3] + left + right
-    c, i, j = np.indices(weight_shape[1:]).reshape(3, -1)
-    offsets = np.full(_up(len(c), 3), x_shape[1] * height * width, np.uintp)
-    offsets[: len(c)] = (c * height + i * dilation[0]) * width + j * dilation[1]
-    return offsets, (height, width)
-
-
-@jit
-def _empty_row(channels: int, height: int, width: int, like: Any) -> Any:
-    """Zeros for the channels of one padded image, for a further one, and for the last lanes."""
-    return np.zeros((channels + 1) * height * width + LANES, like.dtype)
-
-
-@jit
-def _lay_out(image: Any, row: Any, top: int, left: int, height: int, width: int) -> None:
-    """Copy (C, H, W) into the middle of the zero-padded (C, height, width) that begins the row."""
-    channels, h, w = image.shape
-    padded = row[: channels * height * width].reshape(channels, height, width)
-    for c in range(channels):
-        for i in range(h):
-            for j in range(w):
-                padded[c, top + i, left + j] = image[c, i, j]
+def _correlated(x: Array, weights: Array, biases: Array, way: Plan, channels: int) -> Array:
+    """The images' correlations with packed weights."""
+    y = np.empty((len(x), channels, *way.size), x.dtype)
+    work = y.size * len(way.offsets)
+    x = np.asarray(x, order="C")
+    share(work, _conv2d, len(x), x, weights, biases, way.offsets, way.layout, way.length, y)
+    return y
 
 
 @jit
@@ -157,109 +160,59 @@ def _conv2d(
     weights: Any,
     biases: Any,
     offsets: Any,
-    padding: Any,
-    padded: Any,
+    layout: Any,
+    length: int,
     y: Any,
 ) -> None:
-    height, width = padded
-    row = _empty_row(x.shape[1], height, width, x)
-    lines = min(y.shape[2], max(1, TILE // width))
-    tile = np.empty((4, lines * width + 2 * LANES), x.dtype)
+    row = np.zeros(layout.size, x.dtype)
+    out = np.empty((len(biases), length + LINE), x.dtype)
     for n in range(start, stop):
-        _lay_out(x[n], row, padding[0], padding[2], height, width)
-        for top in range(0, y.shape[2], lines):
-            here = y[n, :, top : top + lines]
-            first = np.uintp(top * width)
-            length = np.uintp((here.shape[1] * width + LANES - 1) // LANES * LANES)
-            for o in range(0, len(weights), 4):
-                for q in range(4):
-                    for t in range(length):
-                        tile[q, t] = biases[o + q]
-                for k in range(0, len(offsets), 3):
-                    _add_three(tile, length, weights, o, k, row, first, offsets)
-                _copy(tile, here[o : o + 4], width)
-
-
-@jit
-def _add_three(
-    tile: Any, length: Any, weights: Any, o: int, k: int, row: Any, first: Any, offsets: Any
-) -> None:
-    """Three kernel elements' products for four output channels."""
-    a, b, c = first + offsets[k], first + offsets[k + 1], first + offsets[k + 2]
-    u0, v0, w0 = weights[o, k], weights[o, k + 1], weights[o, k + 2]
-    u1, v1, w1 = weights[o + 1, k], weights[o + 1, k + 1], weights[o + 1, k + 2]
-    u2, v2, w2 = weights[o + 2, k], weights[o + 2, k + 1], weights[o + 2, k + 2]
-    u3, v3, w3 = weights[o + 3, k], weights[o + 3, k + 1], weights[o + 3, k + 2]
-    for t in range(length):
-        p, q, r = row[a + t], row[b + t], row[c + t]
-        tile[0, t] += u0 * p + v0 * q + w0 * r
-        tile[1, t] += u1 * p + v1 * q + w1 * r
-        tile[2, t] += u2 * p + v2 * q + w2 * r
-        tile[3, t] += u3 * p + v3 * q + w3 * r
-
-
-@jit
-def _copy(tile: Any, y: Any, width: int) -> None:
-    """The tile without what lies across the right edge of the image."""
-    for o in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            for j in range(y.shape[2]):
-                y[o, i, j] = tile[o, i * width + j]
+        lay_out(x[n], row, layout)
+        correlate(row, offsets, weights, biases, length, out)
+        take(out, layout.pitch, y[n])
 
 
 @jit
 def _conv2d_weight_grad(
-    start: int,
-    stop: int,
-    g: Any,
-    x: Any,
-    offsets: Any,
-    padding: Any,
-    padded: Any,
-    sums: Any,
+    start: int, stop: int, g: Any, x: Any, offsets: Any, layout: Any, length: int, dw: Any
 ) -> None:
-    height, width = padded
-    row = _empty_row(x.shape[1], height, width, x)
-    channels, length = sums.shape[1], (g.shape[2] * width + LANES - 1) // LANES * LANES
-    cotangents = np.zeros((channels, length), g.dtype)
+    channels, plane, together = up(g.shape[1], 4), length + LINE, at_a_time(length)
+    rows = np.zeros((together, layout.size), x.dtype)
+    cotangents = np.zeros((together, channels * plane), g.dtype)
+    sums = np.empty((channels, len(offsets), lanes(x)), x.dtype)
     for block in range(start, stop):
-        for n in range(block * IMAGES, min((block + 1) * IMAGES, len(x))):
-            _lay_out(x[n], row, padding[0], padding[2], height, width)
-            _lay_out_rows(g[n], cotangents, width)
-            for start_of_tile in range(0, length, TILE):
-                first = np.uintp(start_of_tile)
-                last = np.uintp(min(start_of_tile + TILE, length))
-                for o in range(0, channels, 4):
-                    for k in range(0, len(offsets), 3):
-                        _sum_three(cotangents, first, last, o, k, row, offsets, sums[block])
+        sums[:] = 0
+        first, end = len(x) * block // len(dw), len(x) * (block + 1) // len(dw)
+        for some in range(first, end, together):
+            images = min(together, end - some)
+            for m in range(images):
+                lay_out(x[some + m], rows[m], layout)
+                spread(g[some + m], cotangents[m].reshape(channels, plane), layout.pitch)
+            correlate_rows(cotangents, images, plane, 0, rows, offsets, length, sums)
+        add_lanes(sums, dw[block])
 
 
 @jit
-def _lay_out_rows(g: Any, cotangents: Any, width: int) -> None:
-    """Copy the cotangent to where its positions are in the long row; zeros stay between."""
-    for o in range(g.shape[0]):
-        for i in range(g.shape[1]):
-            for j in range(g.shape[2]):
-                cotangents[o, i * width + j] = g[o, i, j]
+def at_a_time(length: int) -> int:
+    """How many small images' cotangents are multiplied in one go."""
+    return max(1, TILE // length)
 
 
 @jit
-def _sum_three(
-    cotangents: Any, first: Any, last: Any, o: int, k: int, row: Any, offsets: Any, sums: Any
-) -> None:
-    """Three kernel elements' sums of products with four output channels' cotangents."""
-    a, b, c = offsets[k], offsets[k + 1], offsets[k + 2]
-    u0 = v0 = w0 = u1 = v1 = w1 = u2 = v2 = w2 = u3 = v3 = w3 = row.dtype.type(0)
-    for t in range(first, last):
-        p, q, r = row[a + t], row[b + t], row[c + t]
-        g0, g1 = cotangents[o, t], cotangents[o + 1, t]
-        g2, g3 = cotangents[o + 2, t], cotangents[o + 3, t]
-        u0, v0, w0 = u0 + g0 * p, v0 + g0 * q, w0 + g0 * r
-        u1, v1, w1 = u1 + g1 * p, v1 + g1 * q, w1 + g1 * r
-        u2, v2, w2 = u2 + g2 * p, v2 + g2 * q, w2 + g2 * r
-        u3, v3, w3 = u3 + g3 * p, v3 + g3 * q, w3 + g3 * r
-    by_channel = (u0, v0, w0), (u1, v1, w1), (u2, v2, w2), (u3, v3, w3)
-    for channel, (u, v, w) in enumerate(by_channel):
-        sums[o + channel, k] += u
-        sums[o + channel, k + 1] += v
-        sums[o + channel, k + 2] += w
+def spread(image: Any, rows: Any, pitch: int) -> None:
+    """Copy an image (C, H, W) to rows of its channels, to where its lines are in a long row."""
+    for c in range(image.shape[0]):
+        for i in range(image.shape[1]):
+            line, there = rows[c, i * pitch :], image[c, i]
+            for j in range(len(there)):
+                line[j] = there[j]
+
+
+@jit
+def add_lanes(sums: Any, dw: Any) -> None:
+    """The sums (O, K, lanes) over their lanes, as a weight (O, C, kh, kw)."""
+    elements = dw.size // len(dw)
+    flat = dw.reshape(len(dw), elements)
+    for o in range(len(dw)):
+        for k in range(elements):
+            flat[o, k] = sums[o, k].sum()

@@ -7,8 +7,7 @@ import numpy as np
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import jit, share
-from tinycnn.kernels.reference import Padding, Pair, Shape
-from tinycnn.kernels.types import Array
+from tinycnn.kernels.types import Array, Padding, Pair, Shape
 
 
 def max_pool2d(

@@ -1,0 +1,173 @@
+"""Convolution, batch norm, ReLU and 2×2 max pooling as one kernel forward and one backward.
+
+What a convolution gives is normalised, cut off and pooled while it still lies in the cache, an
+image a time in each thread; and its cotangent exists for one image only, the moment before the
+convolution's gradients are made of it. The operations one by one define what comes out.
+
+The convolution's result is kept as the long rows it was computed in (see `rows.py`), with room
+for whole vectors: (N, O, T).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinycnn.kernels import memory
+from tinycnn.kernels.cpu.block_backward import gradients, sum_up
+from tinycnn.kernels.cpu.block_forward import combine, correlate_and_measure, finish, infer
+from tinycnn.kernels.cpu.convolution import BLOCKS, bias_of, mirror, threes
+from tinycnn.kernels.cpu.jit import share
+from tinycnn.kernels.cpu.products import pack, pack_turned
+from tinycnn.kernels.cpu.rows import LINE, Plan, plan
+from tinycnn.kernels.cpu.vector import lanes
+from tinycnn.kernels.types import Array, Geometry, Pair, Shape
+
+
+class Kept(NamedTuple):
+    """What the way forward leaves for the way back.
+
+    Attributes:
+        rows: (N, O, T), the convolution's results.
+        peaks: the largest of each window, (N, O, H″, W″) with W″ filled up to whole vectors;
+            nothing without pooling.
+        largest: which one it is, in the same type, as vectors have one type.
+        mean, inv_std: of each channel; 0 and 1 without batch norm.
+    """
+
+    rows: Array
+    peaks: Array
+    largest: Array
+    mean: Array
+    inv_std: Array
+
+
+def can_fuse(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> bool:
+    """Whether the kernels here are made for such a convolution."""
+    kernel = weight_shape[2], weight_shape[3]
+    fits = len(x_shape) == 4 and x_shape[1] == weight_shape[1] and 0 not in x_shape
+    plain = geometry.stride == (1, 1) and geometry.groups == 1
+    if not fits or not plain or min(mirror(kernel, geometry)) < 0:
+        return False
+    return min(plan(x_shape[1:], kernel, geometry).size) >= 2
+
+
+def conv_block(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    gamma: Array | None,
+    beta: Array | None,
+    eps: float,
+    geometry: Geometry,
+    relu: bool,
+    pool: bool,
+) -> tuple[Array, Array, int, Kept]:
+    """The block's result, the variance of the convolution's channels over how many values, and
+    what backward needs. With a `gamma` each channel is brought to mean 0 and variance 1 over the
+    batch, then scaled by it and shifted by beta.
+    """
+    x, o = np.asarray(x, order="C"), len(weight)
+    way, _ = _ways(x.shape[1:], weight.shape, geometry)
+    weights = pack(np.asarray(weight, order="C"))
+    rows = memory.empty((len(x), 4 * len(weights), way.length + LINE), x.dtype)
+    statistics = np.empty((2, len(x), o if gamma is not None else 0))
+    work = x.size // x.shape[1] * weight.size
+    given = x, weights, bias_of(weights, bias), way.offsets, way.layout, way.length, way.size
+    share(work, correlate_and_measure, len(x), *given, rows, statistics)
+    mean, variance, inv_std = np.zeros(o, x.dtype), np.ones(o, x.dtype), np.ones(o, x.dtype)
+    if gamma is not None:
+        combine(statistics, way.size[0] * way.size[1], eps, mean, variance, inv_std)
+    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
+    windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
+    kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), mean, inv_std)
+    scale, shift = _scale_and_shift(kept, gamma, beta)
+    behind = rows, mean, scale, shift, way.layout.pitch, relu, kept.peaks, kept.largest
+    share(out.size, finish, len(x), *behind, out)
+    return out, variance, len(x) * way.size[0] * way.size[1], kept
+
+
+def conv_block_grad(
+    g: Array,
+    x: Array,
+    weight: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    geometry: Geometry,
+    relu: bool,
+    kept: Kept,
+    wants_x: bool,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
+    """The cotangents of x (if wanted), weight, bias, gamma and beta."""
+    x, g = np.asarray(x, order="C"), np.asarray(g, order="C")
+    n, o = g.shape[:2]
+    way, back = _ways(x.shape[1:], weight.shape, geometry)
+    scale, shift = _scale_and_shift(kept, gamma, beta)
+    count = n * way.size[0] * way.size[1]
+    sums = np.empty((2, n, o))
+    share(g.size, sum_up, n, g, *kept, scale, shift, way.layout.pitch, relu, sums)
+    d_gamma, d_beta = sums.sum(1)
+    # of the cotangent, batch norm takes away its mean and its part along y, if there is one
+    share_of = 1 / count if gamma is not None else 0.0
+    level = (d_beta * share_of * scale).astype(g.dtype)
+    slope = (d_gamma * share_of * kept.inv_std * scale).astype(g.dtype)
+    dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)
+    blocks = min(n, BLOCKS)
+    dw = np.empty((blocks, *weight.shape), g.dtype)
+    given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu
+    turned = pack_turned(np.asarray(weight, order="C"))
+    ways = threes(way.offsets), way.layout, way.length, way.size, back.offsets, back.layout
+    share(count * weight.size, gradients, blocks, *given, turned, *ways, back.length, dw, dx)
+    dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
+    d_x, d_beta = dx if wants_x else None, d_beta.astype(g.dtype)
+    if gamma is None:
+        return d_x, dw, d_beta, None, None
+    # the mean takes every constant away, so nothing depends on the bias
+    return d_x, dw, np.zeros(o, g.dtype), d_gamma.astype(g.dtype), d_beta
+
+
+def conv_block_inference(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    mean: Array,
+    scale: Array,
+    shift: Array,
+    geometry: Geometry,
+    relu: bool,
+    pool: bool,
+) -> Array:
+    """The block with given statistics, (y − mean) · scale + shift, where nothing is kept."""
+    x, o = np.asarray(x, order="C"), len(weight)
+    way, _ = _ways(x.shape[1:], weight.shape, geometry)
+    weights = pack(np.asarray(weight, order="C"))
+    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
+    given = x, weights, bias_of(weights, bias), way.offsets, way.layout, way.length
+    norm = [np.asarray(each, order="C") for each in (mean, scale, shift)]
+    width = _whole_vectors(way, x) if pool else 0
+    work = x.size // x.shape[1] * weight.size
+    share(work, infer, len(x), *given, *norm, relu, width, out)
+    return out
+
+
+def _ways(shape: Shape, weight_shape: Shape, geometry: Geometry) -> tuple[Plan, Plan]:
+    """Forward over the image and back over the cotangent, with lines the same distance apart."""
+    kernel = weight_shape[2], weight_shape[3]
+    turned = Geometry((1, 1), mirror(kernel, geometry), geometry.dilation, 1)
+    way = plan(shape, kernel, geometry)
+    back = plan((weight_shape[0], *way.size), kernel, turned, way.layout.pitch)
+    return plan(shape, kernel, geometry, back.layout.pitch), back
+
+
+def _size(way: Plan, pool: bool) -> Pair:
+    return (way.size[0] // 2, way.size[1] // 2) if pool else way.size
+
+
+def _whole_vectors(way: Plan, like: Array) -> int:
+    """The length of a line of windows, with room for half a window at its end."""
+    return -(-(way.size[1] // 2 + way.size[1] % 2) // lanes(like)) * lanes(like)
+
+
+def _scale_and_shift(kept: Kept, gamma: Array | None, beta: Array | None) -> tuple[Array, Array]:
+    if gamma is None or beta is None:
+        return kept.inv_std, kept.mean  # 1 and 0
+    return gamma * kept.inv_std, np.asarray(beta, order="C")

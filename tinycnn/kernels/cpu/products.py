@@ -1,0 +1,163 @@
+"""The two sums of products that all convolutions consist of, over long rows (see `rows.py`).
+
+Nearly all arithmetic of a network happens in these loops, so they are written for the processor:
+twelve vectors of results stay in registers over the whole sum, and every vector that is loaded is
+multiplied with several others. That runs at the full rate of its multiply-add units, which no
+loop does that has to fetch and put back what it adds to.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.cpu.vector import broadcast, lanes, load, multiply_add, store
+
+TILE = 1024  # positions whose inputs and cotangents stay in the cache while all k are summed
+VECTORS = 3  # of results for each of four channels
+
+
+@jit
+def up(n: int, multiple: int) -> int:
+    """n, or what is missing to the next multiple more."""
+    return (n + multiple - 1) // multiple * multiple
+
+
+@jit
+def pack(weight: Any) -> Any:
+    """(O, …) to (O/4, K, 4): the weights of four channels that are needed together."""
+    elements = weight.size // weight.shape[0]
+    flat = weight.reshape(weight.shape[0], elements)
+    packed = np.zeros((up(len(flat), 4) // 4, elements, 4), weight.dtype)
+    for o in range(len(flat)):
+        for k in range(elements):
+            packed[o // 4, k, o % 4] = flat[o, k]
+    return packed
+
+
+@jit
+def pack_turned(weight: Any) -> Any:
+    """The same of the kernel turned by 180°, its input and output channels exchanged."""
+    outputs, inputs, height, width = weight.shape
+    packed = np.zeros((up(inputs, 4) // 4, outputs * height * width, 4), weight.dtype)
+    for o in range(outputs):
+        for c in range(inputs):
+            for i in range(height):
+                for j in range(width):
+                    k = (o * height + height - 1 - i) * width + width - 1 - j
+                    packed[c // 4, k, c % 4] = weight[o, c, i, j]
+    return packed
+
+
+@jit
+def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out: Any) -> None:
+    """out[o, t] = bias[o] + Σ over k of weights[o, k] · row[t + offsets[k]], for t < length and a
+    few more; `out` and `row` have room for that.
+    """
+    n = lanes(row)
+    for t in range(0, length, VECTORS * n):
+        for block in range(len(weights)):
+            _four_channels(row, offsets, weights, bias, t, 4 * block, out)
+
+
+@jit
+def _four_channels(
+    row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any
+) -> None:
+    """Three vectors of positions in each of the channels o to o + 3."""
+    n = lanes(row)
+    a0 = a1 = a2 = broadcast(bias, o)
+    b0 = b1 = b2 = broadcast(bias, o + 1)
+    c0 = c1 = c2 = broadcast(bias, o + 2)
+    d0 = d1 = d2 = broadcast(bias, o + 3)
+    elements = len(offsets)
+    for k in range(elements):
+        at = t + offsets[k]
+        x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)
+        four = o * elements + 4 * k  # where the weights of four channels lie
+        w = broadcast(weights, four)
+        a0, a1, a2 = multiply_add(w, x0, a0), multiply_add(w, x1, a1), multiply_add(w, x2, a2)
+        w = broadcast(weights, four + 1)
+        b0, b1, b2 = multiply_add(w, x0, b0), multiply_add(w, x1, b1), multiply_add(w, x2, b2)
+        w = broadcast(weights, four + 2)
+        c0, c1, c2 = multiply_add(w, x0, c0), multiply_add(w, x1, c1), multiply_add(w, x2, c2)
+        w = broadcast(weights, four + 3)
+        d0, d1, d2 = multiply_add(w, x0, d0), multiply_add(w, x1, d1), multiply_add(w, x2, d2)
+    for i, (first, second, third) in enumerate(
+        ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))
+    ):
+        at = (o + i) * out.shape[1] + t
+        store(out, at, first)
+        store(out, at + n, second)
+        store(out, at + 2 * n, third)
+
+
+@jit
+def correlate_rows(
+    cotangents: Any,
+    images: int,
+    plane: int,
+    origin: int,
+    rows: Any,
+    offsets: Any,
+    length: int,
+    sums: Any,
+) -> None:
+    """sums[o, k, lane] += Σ over the images m and t < length of
+    cotangents[m, o · plane + origin + t] · rows[m, t + offsets[k]], every lanes-th t to the same
+    lane. The numbers of channels and offsets are multiples of four and three; the cotangents are
+    0 between the lines of an image and behind them.
+    """
+    channels, elements = sums.shape[:2]
+    for start in range(0, length, TILE):
+        stop = min(start + TILE, length)
+        for o in range(0, channels, 4):
+            for k in range(0, elements, 3):
+                first = origin + o * plane
+                _four_by_three(
+                    cotangents, images, plane, first, rows, offsets, start, stop, o, k, sums
+                )
+
+
+@jit
+def _four_by_three(
+    cotangents: Any,
+    images: int,
+    plane: int,
+    first: int,
+    rows: Any,
+    offsets: Any,
+    start: int,
+    stop: int,
+    o: int,
+    k: int,
+    sums: Any,
+) -> None:
+    """The sums of four channels and three kernel elements over a tile of each image."""
+    n = lanes(rows)
+    at = (o * sums.shape[1] + k) * n  # where the sums of channel o are
+    below = sums.shape[1] * n  # from there to those of the next channel
+    a0, a1, a2 = load(sums, at), load(sums, at + n), load(sums, at + 2 * n)
+    at += below
+    b0, b1, b2 = load(sums, at), load(sums, at + n), load(sums, at + 2 * n)
+    at += below
+    c0, c1, c2 = load(sums, at), load(sums, at + n), load(sums, at + 2 * n)
+    at += below
+    d0, d1, d2 = load(sums, at), load(sums, at + n), load(sums, at + 2 * n)
+    for m in range(images):
+        row, line = m * rows.shape[1], m * cotangents.shape[1] + first
+        i0, i1, i2 = row + offsets[k], row + offsets[k + 1], row + offsets[k + 2]
+        for t in range(start, stop, n):
+            x0, x1, x2 = load(rows, t + i0), load(rows, t + i1), load(rows, t + i2)
+            g = load(cotangents, line + t)
+            a0, a1, a2 = multiply_add(g, x0, a0), multiply_add(g, x1, a1), multiply_add(g, x2, a2)
+            g = load(cotangents, line + plane + t)
+            b0, b1, b2 = multiply_add(g, x0, b0), multiply_add(g, x1, b1), multiply_add(g, x2, b2)
+            g = load(cotangents, line + 2 * plane + t)
+            c0, c1, c2 = multiply_add(g, x0, c0), multiply_add(g, x1, c1), multiply_add(g, x2, c2)
+            g = load(cotangents, line + 3 * plane + t)
+            d0, d1, d2 = multiply_add(g, x0, d0), multiply_add(g, x1, d1), multiply_add(g, x2, d2)
+    for i, (x0, x1, x2) in enumerate(((d0, d1, d2), (c0, c1, c2), (b0, b1, b2), (a0, a1, a2))):
+        store(sums, at - i * below, x0)
+        store(sums, at - i * below + n, x1)
+        store(sums, at - i * below + 2 * n, x2)

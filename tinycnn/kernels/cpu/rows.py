@@ -1,0 +1,116 @@
+"""An image as one long row.
+
+All channels of a zero-padded image lie behind each other in one row of memory, `pitch` elements
+from one line of the image to the next. There a kernel element (c, i, j) is nothing but an offset,
+(c · lines + i · dilation) · pitch + j · dilation, and a convolution is
+
+    y[o, t] = b[o] + Σ over kernel elements k of w[o, k] · row[t + offset[k]]
+
+with t = p · pitch + q running over the whole image at once. The zeros right of one line are also
+those left of the next, so few positions t lie between the lines of the result, and those are left
+out when it is copied. That is a few per cent more arithmetic, for loops that never stop at the
+right edge of a small image.
+
+With a stride s the image is laid out as s · s images of every s-th line and column, one behind the
+other: there the neighbouring positions of the result meet neighbouring elements again.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinycnn.kernels import reference
+from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.types import Array, Geometry, Pair, Shape
+
+LANES = 16  # of the longest vector
+LINE = 4 * LANES  # so much may be read or written behind the end: vectors are not cut to fit
+
+
+class Layout(NamedTuple):
+    """Where the pixels of an image lie in its long row.
+
+    Attributes:
+        top, left: the padding before them.
+        down, right: the stride.
+        lines: of one channel, or of one of its s · s parts.
+        pitch: from line to line.
+        size: of the row.
+    """
+
+    top: int
+    left: int
+    down: int
+    right: int
+    lines: int
+    pitch: int
+    size: int
+
+
+class Plan(NamedTuple):
+    """How a convolution of some shape runs over long rows.
+
+    Attributes:
+        layout: of the image.
+        offsets: (C · kh · kw,) of the kernel's elements, in the order of the weight.
+        size: (H′, W′) of the result.
+        length: from its first position to behind its last.
+    """
+
+    layout: Layout
+    offsets: Array
+    size: Pair
+    length: int
+
+
+@lru_cache(maxsize=1024)
+def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan:
+    """For images of a shape (C, H, W), with lines at least `pitch` apart."""
+    (down, right), (top, bottom, left, behind), dilation, _ = geometry
+    channels, height, width = shape
+    size = reference.output_size((1, *shape), kernel, *geometry[:3])
+    # with a stride, padding is not shared by neighbouring lines
+    apart = width + max(left, behind) if right == 1 else -(-(width + left + behind) // right)
+    pitch = max(pitch, apart, size[1])
+    lines = -(-(height + top + bottom) // down)
+    # a vector that begins in one channel's last line finds zeros behind it, not the next channel
+    lines = max(lines, -(-((height - 1) * pitch + width + LANES) // pitch))
+    c, i, j = np.indices((channels, *kernel)).reshape(3, -1)
+    i, j = i * dilation[0], j * dilation[1]
+    part = (c * down + i % down) * right + j % right
+    offsets = (part * lines + i // down) * pitch + j // right
+    end = channels * down * right * lines * pitch + left + behind + LINE
+    layout = Layout(top, left, down, right, lines, pitch, end)
+    return Plan(layout, offsets, size, (size[0] - 1) * pitch + size[1])
+
+
+@jit
+def lay_out(image: Any, row: Any, layout: Any) -> None:
+    """Copy an image (C, H, W) into a row of zeros."""
+    height, width = image.shape[1:]
+    plane = layout.lines * layout.pitch
+    for c in range(image.shape[0]):
+        for i in range(height):
+            down = i + layout.top
+            part = (c * layout.down + down % layout.down) * layout.right
+            start = part * plane + down // layout.down * layout.pitch
+            if layout.right == 1:
+                line = row[start + layout.left :]
+                for j in range(width):
+                    line[j] = image[c, i, j]
+            else:
+                for j in range(width):
+                    column = j + layout.left
+                    at = column % layout.right * plane + column // layout.right
+                    row[start + at] = image[c, i, j]
+
+
+@jit
+def take(rows: Any, pitch: int, image: Any) -> None:
+    """Copy an image (C, H, W) from rows of its channels, without what lies between its lines."""
+    for c in range(image.shape[0]):
+        for i in range(image.shape[1]):
+            line, there = rows[c, i * pitch :], image[c, i]
+            for j in range(len(there)):
+                there[j] = line[j]

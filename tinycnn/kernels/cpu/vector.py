@@ -1,0 +1,221 @@
+"""Several numbers at a time: a processor's vector registers as values in a compiled kernel.
+
+LLVM makes vector instructions of simple loops by itself, but not of one that picks the largest of
+a window, and it does not keep a block of results in registers while a loop runs over what is
+summed into them. With these few functions a kernel says so. A vector holds as many float32 or
+float64 as one register of this processor, `lanes` of them. In plain Python (NUMBA_DISABLE_JIT=1)
+it is a small array.
+
+Arrays are contiguous and positions in them flat: element i of `array.reshape(-1)`. Nothing keeps
+a position inside the array.
+"""
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, models, overload, register_model
+
+REGISTER_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
+
+# ---- what they do --------------------------------------------------------------------------
+
+
+def lanes(array: Any) -> int:
+    """How many of an array's elements a vector holds."""
+    return REGISTER_BYTES // array.itemsize
+
+
+def load(array: Any, i: Any) -> Any:
+    """The elements from position i on."""
+    return array.reshape(-1)[i : i + lanes(array)].copy()
+
+
+def store(array: Any, i: Any, vector: Any) -> None:
+    """Write a vector to the elements from position i on."""
+    array.reshape(-1)[i : i + lanes(array)] = vector
+
+
+def broadcast(array: Any, i: Any) -> Any:
+    """The element at position i in every lane."""
+    return np.full(lanes(array), array.reshape(-1)[i])
+
+
+def add(a: Any, b: Any) -> Any:
+    """a + b, lane by lane."""
+    return a + b
+
+
+def subtract(a: Any, b: Any) -> Any:
+    """a − b."""
+    return a - b
+
+
+def multiply_add(a: Any, b: Any, c: Any) -> Any:
+    """a · b + c, rounded once."""
+    return a * b + c
+
+
+def if_larger(x: Any, y: Any, a: Any, b: Any) -> Any:
+    """a where x > y, or where x is NaN and y is not; else b."""
+    return np.where(~(x <= y) & (y == y), a, b)
+
+
+def if_at_most(x: Any, y: Any, a: Any, b: Any) -> Any:
+    """a where x ≤ y, else b."""
+    return np.where(x <= y, a, b)
+
+
+def if_equal(x: Any, y: Any, a: Any, b: Any) -> Any:
+    """a where x = y, else b."""
+    return np.where(x == y, a, b)
+
+
+def evens(a: Any, b: Any) -> Any:
+    """Every second lane of a and b behind each other, from the first on."""
+    return np.concatenate([a, b])[::2]
+
+
+def odds(a: Any, b: Any) -> Any:
+    """The others."""
+    return np.concatenate([a, b])[1::2]
+
+
+def mixed_first(a: Any, b: Any) -> Any:
+    """a₀ b₀ a₁ b₁ …, the first half of it."""
+    return np.stack([a, b], 1).reshape(-1)[: len(a)]
+
+
+def mixed_last(a: Any, b: Any) -> Any:
+    """The last half of it."""
+    return np.stack([a, b], 1).reshape(-1)[len(a) :]
+
+
+# ---- how the compiler writes them ----------------------------------------------------------
+
+
+class Vector(types.Type):
+    """The type of a vector, for Numba."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype, self.lanes = dtype, REGISTER_BYTES * 8 // dtype.bitwidth
+        super().__init__(f"vector of {self.lanes} {dtype}")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        element = manager.lookup(vector.dtype).get_value_type()
+        lanes_of = ir.VectorType(element, vector.lanes)
+        super().__init__(manager, vector, lanes_of)  # type: ignore[no-untyped-call]
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
+    """Of an element, by its flat position in a contiguous array."""
+    if kind.layout != "C":
+        raise TypingError(f"vectors are loaded from contiguous arrays, not {kind}")
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [i])
+
+
+@intrinsic
+def _load(typing: Any, array: Any, i: Any) -> Any:
+    vector = Vector(array.dtype)
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, array, *arguments)
+        pointer = builder.bitcast(address, context.get_value_type(vector).as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), write
+
+
+@intrinsic
+def _store(typing: Any, array: Any, i: Any, vector: Any) -> Any:
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = builder.bitcast(address, context.get_value_type(vector).as_pointer())
+        builder.store(arguments[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), write
+
+
+@intrinsic
+def _broadcast(typing: Any, array: Any, i: Any) -> Any:
+    vector = Vector(array.dtype)
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        element = builder.load(_address(context, builder, array, *arguments))
+        empty = ir.Constant(context.get_value_type(vector), ir.Undefined)
+        one = builder.insert_element(empty, element, ir.Constant(ir.IntType(32), 0))
+        return _shuffle(builder, one, empty, [0] * vector.lanes)
+
+    return vector(array, types.intp), write
+
+
+def _shuffle(builder: Any, a: Any, b: Any, picked: Any) -> Any:
+    """The lanes of a and b behind each other, by number."""
+    numbers = ir.Constant(ir.VectorType(ir.IntType(32), len(picked)), list(picked))
+    return builder.shuffle_vector(a, b, numbers)
+
+
+def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    name = f"llvm.fma.v{a.type.count}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    known = builder.module.globals.get(name)
+    return builder.call(known or ir.Function(builder.module, kind, name), [a, b, c])
+
+
+def _if_larger(builder: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
+    larger_or_nan = builder.fcmp_unordered(">", x, y)
+    return builder.select(builder.and_(larger_or_nan, builder.fcmp_ordered("==", y, y)), a, b)
+
+
+def _compile(plain: Any, instruction: Any) -> None:
+    """Where a compiled kernel calls the plain function it gets the instruction."""
+    overload(plain, strict=False)(lambda *kinds: lambda *arguments: instruction(*arguments))
+
+
+def _compile_between_vectors(plain: Any, write: Callable[..., Any]) -> None:
+    """The same for a function of vectors to a vector, of which `write` writes the code."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return write(builder, *arguments)
+
+    typed = {
+        2: lambda typing, a, b: (a(a, b), code),
+        3: lambda typing, a, b, c: (a(a, b, c), code),
+        4: lambda typing, x, y, a, b: (a(x, y, a, b), code),
+    }
+    _compile(plain, intrinsic(typed[len(signature(plain).parameters)]))
+
+
+@overload(lanes, strict=False)
+def _lanes(array: Any) -> Any:
+    n = REGISTER_BYTES * 8 // array.dtype.bitwidth
+    return lambda array: n
+
+
+_compile(load, _load)
+_compile(store, _store)
+_compile(broadcast, _broadcast)
+_compile_between_vectors(add, lambda b, x, y: b.fadd(x, y))
+_compile_between_vectors(subtract, lambda b, x, y: b.fsub(x, y))
+_compile_between_vectors(multiply_add, _fma)
+_compile_between_vectors(if_larger, _if_larger)
+_compile_between_vectors(if_at_most, lambda b, x, y, *ab: b.select(b.fcmp_ordered("<=", x, y), *ab))
+_compile_between_vectors(if_equal, lambda b, x, y, *ab: b.select(b.fcmp_ordered("==", x, y), *ab))
+
+
+def _compile_shuffle(plain: Any, picked: Callable[[int], Any]) -> None:
+    _compile_between_vectors(plain, lambda b, x, y: _shuffle(b, x, y, picked(x.type.count)))
+
+
+_compile_shuffle(evens, lambda n: range(0, 2 * n, 2))
+_compile_shuffle(odds, lambda n: range(1, 2 * n, 2))
+_compile_shuffle(mixed_first, lambda n: [i // 2 + i % 2 * n for i in range(n)])
+_compile_shuffle(mixed_last, lambda n: [i // 2 + i % 2 * n for i in range(n, 2 * n)])
