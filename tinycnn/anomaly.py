@@ -13,7 +13,7 @@ import numpy as np
 from tinycnn.kernels.namespace import namespace
 
 _HOME = os.path.dirname(__file__)
-_watching = 0
+open_blocks = 0  # of `detect_anomaly`
 
 
 class AnomalyError(FloatingPointError):
@@ -34,18 +34,18 @@ def detect_anomaly() -> Iterator[None]:
     ...
     tinycnn.anomaly.AnomalyError: log: the forward pass made -inf from finite inputs, called at ...
     """
-    global _watching
-    _watching += 1
+    global open_blocks
+    open_blocks += 1
     try:
         with np.errstate(all="ignore"):  # NumPy's own warnings say less
             yield
     finally:
-        _watching -= 1
+        open_blocks -= 1
 
 
 def watching() -> bool:
     """Whether a `detect_anomaly` block is open."""
-    return _watching > 0
+    return open_blocks > 0
 
 
 def caller() -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any
+
+import numpy as np
 
 from tinycnn.grad_mode import enable_grad, has_derivatives, no_grad
 from tinycnn.kernels.namespace import namespace, readonly
@@ -11,40 +14,67 @@ from tinycnn.node import Edge, Node, edge_of
 from tinycnn.tensor import Hook, Tensor
 
 
+class _Pending:
+    """Cotangents on their way back, each at the node or leaf it has come to."""
+
+    def __init__(self, roots: list[tuple[Edge, Any]]) -> None:
+        self.cotangents: dict[Edge, Any] = {}
+        self.queue: list[tuple[int, Node]] = []  # the nodes; a heap, the youngest first
+        for edge, g in roots:
+            self.add(edge, g)
+
+    def add(self, edge: Edge, g: Any) -> None:
+        """Add to what has come to this edge."""
+        before = self.cotangents.get(edge)
+        if before is not None:
+            g = before + g
+            if isinstance(g, np.generic):  # NumPy makes a scalar of arrays without axes
+                g = np.asarray(g)
+        elif isinstance(edge, Node):
+            heappush(self.queue, (-edge.age, edge))
+        self.cotangents[edge] = g
+
+    def pop(self) -> tuple[Node, Any]:
+        """The youngest node, and its cotangent."""
+        _, node = heappop(self.queue)
+        return node, self.cotangents.pop(node)
+
+
 def walk(
-    roots: dict[Edge, Any], retain: bool, recording: bool, targets: set[Edge] | None = None
+    roots: list[tuple[Edge, Any]],
+    retain: bool,
+    recording: bool,
+    targets: set[Edge] | None = None,
 ) -> dict[Edge, Any]:
     """Carry cotangents from the roots back; gives the gradient of every leaf, or of the targets.
 
     A node is always younger than the nodes it was made from, so going from young to old meets
     every node after all its users: each derivative is called once, with the whole cotangent.
     """
-    nodes = reachable(roots)
-    useful = None if targets is None else _leading_to(targets, nodes)
-    pending = dict(roots)
+    useful = None if targets is None else _leading_to(targets, [root for root, _ in roots])
     found: dict[Edge, Any] = {}
-    for node in reversed(nodes):
-        g = pending.pop(node, None)
-        if g is None:
-            continue
+    pending = _Pending(roots)
+    while pending.queue:
+        node, g = pending.pop()
         g = _call_hooks(node.hooks, g)
         if node.retained_by is not None and (tensor := node.retained_by()) is not None:
             accumulate(tensor, g)
         if targets is not None and node in targets:
             found[node] = g
-        wanted = _anything if useful is None else useful.__contains__
-        if not any(edge is not None and wanted(edge) for edge in node.edges):
+        if useful is not None and not any(edge in useful for edge in node.edges):
             continue
-        for edge, gradient in node.derivatives(g, wanted, recording):
-            pending[edge] = pending[edge] + gradient if edge in pending else gradient
+        row = node.needed(recording)
+        for place, derive in node.plan.single:
+            edge: Any = node.edges[place]
+            if useful is None or edge in useful:
+                pending.add(edge, node.fit(derive(g, row), edge, g))
+        for places, derive in node.plan.joint:
+            for edge, gradient in node.joint(places, derive, g, row, useful):
+                pending.add(edge, gradient)
         if not retain:
-            node.free()
-    leaves = {edge: _call_hooks(edge.hooks, g) for edge, g in pending.items()}
+            node.row = None
+    leaves = {leaf: _call_hooks(leaf.hooks, g) for leaf, g in pending.cotangents.items()}
     return found | leaves
-
-
-def _anything(edge: Edge) -> bool:
-    return True
 
 
 def reachable(roots: Iterable[Edge]) -> list[Node]:
@@ -59,17 +89,17 @@ def reachable(roots: Iterable[Edge]) -> list[Node]:
     return sorted(seen, key=lambda node: node.age)
 
 
-def _leading_to(targets: set[Edge], nodes: list[Node]) -> set[Edge]:
-    """The targets, and the nodes that have one of them behind them."""
+def _leading_to(targets: set[Edge], roots: list[Edge]) -> set[Edge]:
+    """The targets, and the nodes on a way from the roots to one of them."""
     useful = set(targets)
-    for node in nodes:
+    for node in reachable(roots):
         if any(edge in useful for edge in node.edges):
             useful.add(node)
     return useful
 
 
 def _call_hooks(hooks: dict[int, Hook] | None, g: Any) -> Any:
-    for hook in list((hooks or {}).values()):
+    for hook in list(hooks.values()) if hooks else ():
         recorded = isinstance(g, Tensor)
         changed = hook(g if recorded else Tensor(readonly(g)))
         if changed is not None:
@@ -84,16 +114,12 @@ def _call_hooks(hooks: dict[int, Hook] | None, g: Any) -> Any:
     return g
 
 
-def _copy(g: Any) -> Any:
-    return namespace(g).array(g, copy=True)
-
-
 def accumulate(tensor: Tensor, g: Any) -> None:
     """Add a cotangent to `tensor.grad`, in memory that nothing else shares."""
     if isinstance(g, Tensor):
         tensor.grad = g + 0 if tensor.grad is None else tensor.grad + g
     elif tensor.grad is None:
-        tensor.grad = Tensor(_copy(g))
+        tensor.grad = Tensor(g.copy())
     else:
         tensor.grad.array += g
         tensor.grad.changes[0] += 1
@@ -112,7 +138,7 @@ def _cotangent(output: Tensor, gradient: Any, recording: bool) -> Any:
                 f"{name}: a result of shape {output.shape} needs a gradient of that shape; "
                 "only a single number has 1 by default"
             )
-        gradient = namespace(output.array).ones_like(output.array)
+        gradient = namespace(output.array).ones(output.shape, output.dtype)
     if not isinstance(gradient, Tensor):
         gradient = Tensor(namespace(output.array).asarray(gradient))
     if gradient.shape != output.shape:
@@ -123,13 +149,13 @@ def _cotangent(output: Tensor, gradient: Any, recording: bool) -> Any:
     return gradient if recording else gradient.array
 
 
-def _roots(outputs: Sequence[Tensor], gradients: Sequence[Any], recording: bool) -> dict[Edge, Any]:
-    roots: dict[Edge, Any] = {}
-    for output, gradient in zip(outputs, gradients, strict=True):
-        g = _cotangent(output, gradient, recording)
-        edge = edge_of(output)
-        roots[edge] = roots[edge] + g if edge in roots else g
-    return roots
+def _roots(
+    outputs: Sequence[Tensor], gradients: Sequence[Any], recording: bool
+) -> list[tuple[Edge, Any]]:
+    return [
+        (edge_of(output), _cotangent(output, gradient, recording))
+        for output, gradient in zip(outputs, gradients, strict=True)
+    ]
 
 
 def backward(
@@ -210,7 +236,7 @@ def grad(
     for i, g in enumerate(gradients):
         if g is None and not allow_unused:
             raise RuntimeError(f"grad: the outputs do not depend on input {i}")
-    return tuple(g if g is None or isinstance(g, Tensor) else Tensor(_copy(g)) for g in gradients)
+    return tuple(g if g is None or isinstance(g, Tensor) else Tensor(g.copy()) for g in gradients)
 
 
 Tensor.backward = backward

@@ -14,7 +14,8 @@ from typing import Any
 
 from tinycnn import __version__
 from tinycnn.errors import InputError
-from tinycnn.kernels.memory import keep_freed_memory
+from tinycnn.kernels import compilation
+from tinycnn.kernels.memory import keep_freed_memory, peak_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     keep_freed_memory()  # the process is this command's own
+    compilation.tell(_announce_compilation)
     code = 0
     try:
         code = options.command(options) or 0
@@ -43,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return _complain(f"{error.filename or 'output'}: {error.strerror or error}")
     return code
+
+
+def _announce_compilation() -> None:
+    from tqdm import tqdm  # a bar of its may stand where the line goes
+
+    line = "compiling the kernels for this machine, once: some ten seconds"
+    tqdm.write(line, file=sys.stderr)
 
 
 def _complain(trouble: str) -> int:
@@ -79,6 +88,8 @@ def train(options: argparse.Namespace) -> None:
         f"accuracy {best['val_accuracy']:.3f}\n"
         f"weights in {options.out}/weights.safetensors, pictures in {options.out}/figures"
     )
+    if peak := peak_memory():
+        print(f"peak memory {peak / 2**20:.0f} MiB")
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -24,15 +24,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
 from tinycnn import anomaly
-from tinycnn.grad_mode import has_derivatives, is_grad_enabled
+from tinycnn.grad_mode import recorded_kinds
 from tinycnn.kernels.namespace import namespace
-from tinycnn.node import Node
+from tinycnn.node import Edge, Node
+from tinycnn.rule import Plan, Rule
 from tinycnn.tensor import Tensor
 
 P = ParamSpec("P")
@@ -42,34 +43,28 @@ R = TypeVar("R", bound=Callable[..., Any])
 Value = Any
 
 
-class Need(NamedTuple):
-    """Something a derivative asks for: its name, and where the forward pass finds it."""
-
-    name: str
-    source: str  # "result", "saved", "input", "shape" or "wanted"
-    position: int
-
-
-class Rule(NamedTuple):
-    """The derivative with respect to some arguments, given by position, and what it asks for."""
-
-    of: tuple[int, ...]
-    needs: tuple[Need, ...]
-    apply: Callable[..., Any]
-
-
 class Function(Generic[P]):
-    """A differentiable operation. On arrays it is the plain function; on Tensors it is recorded."""
+    """A differentiable operation. On arrays it is the plain function; on Tensors it is recorded.
+
+    What derivatives may ask for stands in a row, each in its place: the arguments, the result,
+    what the forward pass saved, and shapes of arguments. Which derivatives a call needs, and what
+    these need, hangs on which arguments want a gradient; it is found out once for each choice,
+    and kept as a plan.
+    """
 
     def __init__(self, forward: Callable[P, Value], name: str, saves: tuple[str, ...]) -> None:
         functools.update_wrapper(self, forward)
         self.name = name
         self.rules: list[Rule] = []
-        self._ruled: set[int] = set()  # the arguments some rule is for
         self._forward: Callable[..., Any] = forward
         self._saves = saves
         self._signature = inspect.signature(forward)
         self._names = list(self._signature.parameters)
+        self._defaults = tuple(p.default for p in self._signature.parameters.values())
+        self._required = self._defaults.count(inspect.Parameter.empty)
+        self._row = [*self._names, "result", *saves]
+        self._shapes: list[int] = []  # the arguments whose shapes are asked for
+        self._plans: dict[int, Plan] = {}
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
@@ -82,77 +77,108 @@ class Function(Generic[P]):
             for name in names:
                 if name not in self._names:
                     raise TypeError(f"{self.name}: has no argument {name!r} to derive by")
-            positions = tuple(self._names.index(name) for name in names)
-            self._ruled.update(positions)
-            self.rules.append(Rule(positions, tuple(map(self._need, asked)), rule))
+            of = tuple(self._names.index(name) for name in names)
+            self.rules.append(Rule(of, tuple(map(self._place, asked)), rule))
+            self._plans.clear()
             return rule
 
         return declare
 
-    def _need(self, name: str) -> Need:
-        if name in ("result", "wanted"):
-            return Need(name, name, 0)
-        if name in self._saves:
-            return Need(name, "saved", self._saves.index(name))
-        if name in self._names:
-            return Need(name, "input", self._names.index(name))
-        if name.endswith("_shape") and name.removesuffix("_shape") in self._names:
-            return Need(name, "shape", self._names.index(name.removesuffix("_shape")))
-        raise TypeError(f"{self.name}: a derivative asks for {name!r}, which there is not")
+    def _place(self, name: str) -> int:
+        """The place in the row of what a derivative asks for by this name."""
+        if name == "wanted":
+            return -1  # added at the end on the way back
+        argument = name.removesuffix("_shape")
+        if name not in self._row and argument in self._names:
+            self._shapes.append(self._names.index(argument))
+            self._row.append(name)
+        if name not in self._row:
+            raise TypeError(f"{self.name}: a derivative asks for {name!r}, which there is not")
+        return self._row.index(name)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
         """Apply to Tensors, arrays and numbers; the result is a Tensor if any of them is one."""
-        plain = len(args) == len(self._names) and not kwargs
-        inputs: Any = args if plain else self._bind(*args, **kwargs)
-        arrays = [a.array if isinstance(a, Tensor) else a for a in inputs]
-        made = self._apply(arrays)
-        saved: list[Any] = []
-        if self._saves:
-            made, *saved = made
-        tensors = [a for a in inputs if isinstance(a, Tensor)]
-        if not tensors:  # a derivative at work on arrays
-            return made  # type: ignore[no-any-return]
+        inputs: Any = args
+        if kwargs or len(args) != len(self._names):
+            inputs = self._bind(args, kwargs)
+        for first in inputs:
+            if isinstance(first, Tensor):
+                break
+        else:  # a derivative at work on arrays
+            return self._apply(inputs)[0]  # type: ignore[no-any-return]
+
+        row: list[Any] = []
+        edges: list[Edge | None] = []
+        wanted = 0  # its bit i: whether argument i wants a gradient
+        for a in inputs:
+            edge = None
+            if isinstance(a, Tensor):
+                if a._requires_grad:
+                    edge = a.node or a
+                    wanted += 1 << len(row)
+                a = a.array
+            row.append(a)
+            edges.append(edge)
+        made, saved = self._apply(row)
         if isinstance(made, np.generic):
             made = np.asarray(made)
-        if anomaly.watching():
-            anomaly.check(self.name, "forward", made, arrays, anomaly.caller())
+        if anomaly.open_blocks:
+            anomaly.check(self.name, "forward", made, row, anomaly.caller())
 
         out = Tensor(made)
-        first = tensors[0].array
-        if made is first or (
-            made.base is not None and namespace(made).may_share_memory(made, first)
+        if made is first.array or (
+            made.base is not None and namespace(made).may_share_memory(made, first.array)
         ):
-            out.changes = tensors[0].changes  # a view: who changes the one changes the other
-        if is_grad_enabled() and has_derivatives(made.dtype):
-            wanted = [isinstance(a, Tensor) and a.requires_grad for a in inputs]
-            if any(wanted):
-                self._check_rules(wanted)
-                out.node = Node(self, inputs, wanted, out, saved)
-                out.requires_grad = True
+            out.changes = first.changes  # a view: who changes the one changes the other
+        if wanted and made.dtype.kind in recorded_kinds.get():
+            row.append(made)
+            row += saved
+            out.node = self._node(row, edges, wanted, inputs, out)
+            out._requires_grad = True
         return out
 
-    def _apply(self, arrays: list[Any]) -> Any:
-        """The plain function; NumPy's complaints about shapes get the operation's name."""
+    def _node(
+        self,
+        row: list[Any],
+        edges: list[Edge | None],
+        wanted: int,
+        inputs: tuple[Any, ...],
+        out: Tensor,
+    ) -> Node:
+        """What remembers this application."""
+        if self._shapes:
+            row += [getattr(row[i], "shape", None) for i in self._shapes]
+        plan = self._plans.get(wanted) or self._plan(wanted)
+        return Node(plan, edges, row, inputs, out)
+
+    def _apply(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        """The plain function's result and what it saves; its errors get the operation's name."""
         try:
-            return self._forward(*arrays)
+            made = self._forward(*values)
         except (ValueError, IndexError) as error:
             kind = ValueError if isinstance(error, ValueError) else IndexError
             raise kind(f"{self.name}: {error}") from error
         except AttributeError as error:
             raise TypeError(f"{self.name}: takes tensors or arrays: {error}") from error
+        return (made[0], made[1:]) if self._saves else (made, ())
 
-    def _check_rules(self, wanted: list[bool]) -> None:
-        """Refuse a gradient that would silently never come."""
-        for i, want in enumerate(wanted):
-            if want and i not in self._ruled:
+    def _plan(self, wanted: int) -> Plan:
+        """The way back if these arguments want a gradient."""
+        rules = [rule for rule in self.rules if any(wanted >> i & 1 for i in rule.of)]
+        derived = {i for rule in rules for i in rule.of}
+        for i, name in enumerate(self._names):
+            if wanted >> i & 1 and i not in derived:  # the gradient would silently never come
                 raise TypeError(
-                    f"{self.name}: it has no derivative with respect to {self._names[i]!r}; "
-                    "detach() it"
+                    f"{self.name}: it has no derivative with respect to {name!r}; detach() it"
                 )
+        plan = self._plans[wanted] = Plan(self.name, self._row, len(self._names), rules)
+        return plan
 
-    def _bind(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments in their order, defaults filled in."""
-        bound = self._signature.bind(*args, **kwargs)
+        if not kwargs and self._required <= len(args) < len(self._names):
+            return args + self._defaults[len(args) :]
+        bound = self._signature.bind(*args, **kwargs)  # much slower; complains of what is wrong
         bound.apply_defaults()
         return tuple(bound.arguments.values())
 

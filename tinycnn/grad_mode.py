@@ -1,33 +1,33 @@
 """Whether operations remember how their results were made."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import _GeneratorContextManager, contextmanager
-from typing import Any, TypeAlias
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 
-Switch: TypeAlias = "_GeneratorContextManager[None]"
+P = ParamSpec("P")
+R = TypeVar("R")
 
-
-class _Mode(threading.local):
-    remembering = True
-    kinds = "f"  # of numbers that have derivatives
-
-
-_mode = _Mode()
+# Two sets of kinds of numbers, as NumPy's `dtype.kind` names them, that each thread has for itself:
+differentiable_kinds = ContextVar("differentiable_kinds", default="f")  # those with derivatives
+recorded_kinds = ContextVar("recorded_kinds", default="f")  # the same, or none within `no_grad`
 
 
 def is_grad_enabled() -> bool:
     """Whether operations are recorded in this thread."""
-    return _mode.remembering
+    return recorded_kinds.get() != ""
 
 
 def has_derivatives(dtype: np.dtype[Any]) -> bool:
     """Whether numbers of this type can carry a gradient: floating-point ones, and within
     `complex_too` complex ones.
     """
-    return dtype.kind in _mode.kinds
+    return dtype.kind in differentiable_kinds.get()
 
 
 @contextmanager
@@ -35,23 +35,38 @@ def complex_too() -> Iterator[None]:
     """In this block complex tensors have derivatives too: those of the formulas, without
     conjugation. So a derivative itself can be checked by a complex step.
     """
-    before, _mode.kinds = _mode.kinds, "fc"
+    before = differentiable_kinds.get(), recorded_kinds.get()
+    differentiable_kinds.set("fc")
+    recorded_kinds.set("fc" if is_grad_enabled() else "")
     try:
         yield
     finally:
-        _mode.kinds = before
+        differentiable_kinds.set(before[0])
+        recorded_kinds.set(before[1])
 
 
-@contextmanager
-def _remembering(whether: bool) -> Iterator[None]:
-    before, _mode.remembering = _mode.remembering, whether
-    try:
-        yield
-    finally:
-        _mode.remembering = before
+class _Switch:
+    """A block, or a decorated function, in which operations are recorded, or are not."""
+
+    on: ClassVar[bool]
+
+    def __enter__(self) -> None:
+        self.before = recorded_kinds.get()
+        recorded_kinds.set(differentiable_kinds.get() if self.on else "")
+
+    def __exit__(self, *_: object) -> None:
+        recorded_kinds.set(self.before)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def switched(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():  # one of its own for each call
+                return function(*args, **kwargs)
+
+        return switched
 
 
-def no_grad() -> Switch:
+class no_grad(_Switch):
     """Nothing is recorded in this block, or in a function decorated with it: for inference, and
     for changing parameters.
 
@@ -61,9 +76,11 @@ def no_grad() -> Switch:
     ...     (x * 2).requires_grad
     False
     """
-    return _remembering(False)
+
+    on = False
 
 
-def enable_grad() -> Switch:
+class enable_grad(_Switch):
     """Operations are recorded in this block, also inside `no_grad`."""
-    return _remembering(True)
+
+    on = True

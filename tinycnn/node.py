@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Container, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinycnn import anomaly
 from tinycnn.kernels.summation import total
+from tinycnn.rule import Plan
 from tinycnn.tensor import Hook, Tensor
-
-if TYPE_CHECKING:
-    from tinycnn.function import Function, Need
 
 _age = itertools.count()
 
@@ -25,121 +23,128 @@ class Node:
 
     A node never refers to the tensor it made, only back to its inputs. So there is no cycle, and
     a graph disappears the moment the last tensor made by it does.
+
+    Attributes:
+        plan: which derivatives there are.
+        age: a number, greater than that of every node this one was made from.
+        edges: for each argument that wants a gradient the node that made it, or the argument
+            itself if it is a leaf; None for the others.
+        row: what the derivatives need, each in its place; arrays, not tensors. None once freed.
+        tensors: of those in the row that came as tensors, and so could be changed in place: the
+            place, the tensor's count of changes, and what it said.
+        shape: of the result, and `dtype`: those of its gradient.
     """
 
     __slots__ = (
         "__weakref__",
         "age",
-        "changes",
         "dtype",
         "edges",
-        "function",
         "hooks",
         "made_at",
-        "protected",
+        "plan",
         "retained_by",
-        "saved",
+        "row",
         "shape",
+        "tensors",
     )
 
     def __init__(
         self,
-        function: Function[Any],
+        plan: Plan,
+        edges: list[Edge | None],
+        row: list[Any],
         inputs: tuple[Any, ...],
-        wanted: list[bool],
         out: Tensor,
-        saved: Sequence[Any],
     ) -> None:
-        self.function = function
+        self.plan = plan
         self.age = next(_age)
-        self.shape, self.dtype, self.changes = out.shape, out.dtype, out.changes
-        # an edge leads to the node that made an input, or to the input itself if it is a leaf
-        self.edges: list[Edge | None] = [
-            (a.node or a) if want else None for a, want in zip(inputs, wanted, strict=True)
-        ]
+        self.edges = edges
+        self.shape, self.dtype = out.array.shape, out.array.dtype
+        self.tensors: list[tuple[int, list[int], int]] = []
+        for place in plan.inputs:
+            a = inputs[place]
+            if isinstance(a, Tensor):
+                self.tensors.append((place, a.changes, a.changes[0]))
+        if plan.result:
+            self.tensors.append((len(edges), out.changes, out.changes[0]))
+        for place in plan.dropped:
+            row[place] = None
+        self.row: list[Any] | None = row
         self.hooks: dict[int, Hook] | None = None
         self.retained_by: weakref.ref[Tensor] | None = None
-        self.made_at = anomaly.caller() if anomaly.watching() else None
-        self.saved: dict[str, Any] | None = {}
-        self.protected: list[tuple[str, list[int], int]] = []  # name, its count, the count now
-        for rule in function.rules:
-            if any(wanted[i] for i in rule.of):
-                for need in rule.needs:
-                    self._save(need, inputs, out, saved)
-
-    def _save(self, need: Need, inputs: tuple[Any, ...], out: Tensor, saved: Sequence[Any]) -> None:
-        """Keep what a rule needs, and note how often it was changed so far."""
-        assert self.saved is not None
-        if need.source == "wanted":  # known in the backward pass
-            return
-        if need.source == "shape":
-            self.saved[need.name] = inputs[need.position].shape
-        elif need.source == "saved":
-            self.saved[need.name] = saved[need.position]
-        elif need.source == "result":  # its array alone: with the tensor there would be a cycle
-            self.saved[need.name] = out.array
-            self.protected.append((need.name, out.changes, out.changes[0]))
-        else:
-            value = self.saved[need.name] = inputs[need.position]
-            if isinstance(value, Tensor):
-                self.protected.append((need.name, value.changes, value.changes[0]))
+        self.made_at = anomaly.caller() if anomaly.open_blocks else None
 
     @property
     def name(self) -> str:
         """The name of the operation."""
-        return self.function.name
+        return self.plan.name
 
-    def free(self) -> None:
-        """Let go of what was saved."""
-        self.saved = None
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What the derivatives need, by name; nothing once it is freed."""
+        if self.row is None:
+            return {}
+        named = zip(self.plan.row, self.row, strict=True)
+        return {name: v for i, (name, v) in enumerate(named) if i not in self.plan.dropped}
 
-    def derivatives(
-        self, g: Any, of: Callable[[Edge], bool], recording: bool
-    ) -> Iterator[tuple[Edge, Any]]:
-        """For each edge that somebody wants: the cotangent `g` times the derivative along it."""
-        values = self._values(recording)
-        for rule in self.function.rules:
-            targets = [self.edges[i] for i in rule.of]
-            values["wanted"] = tuple(edge is not None and of(edge) for edge in targets)
-            if not any(values["wanted"]):
-                continue
-            found = rule.apply(g, *[values[need.name] for need in rule.needs])
-            for edge, gradient in zip(
-                targets, found if len(rule.of) > 1 else (found,), strict=True
-            ):
-                if edge is not None and of(edge):
-                    if anomaly.watching():
-                        self._check_finite(gradient, (g, *values.values()))
-                    yield edge, self._fit(gradient, edge)
-
-    def _values(self, recording: bool) -> dict[str, Any]:
-        """What was saved, as Tensors if the derivative is recorded, else as arrays."""
-        if self.saved is None:
+    def needed(self, recording: bool) -> list[Any]:
+        """The row, after a check that nothing in it was changed; with Tensors in it if the
+        derivatives are to be recorded.
+        """
+        if self.row is None:
             raise RuntimeError(
                 f"{self.name}: backward a second time through a graph that is freed; "
                 "say retain_graph=True the first time"
             )
-        for name, changes, before in self.protected:
+        for place, changes, before in self.tensors:
             if changes[0] != before:
                 raise RuntimeError(
-                    f"{self.name}: its derivative needs {name!r}, which was changed in place "
-                    "after the operation"
+                    f"{self.name}: its derivative needs {self.plan.row[place]!r}, which was "
+                    "changed in place after the operation"
                 )
-        if not recording:
-            return {k: v.array if isinstance(v, Tensor) else v for k, v in self.saved.items()}
-        values = dict(self.saved)
-        if "result" in values:
-            values["result"] = self._result(values["result"])
-        return values
+        return self._with_tensors(self.row) if recording else self.row
 
-    def _result(self, array: Any) -> Tensor:
-        """The tensor this node made, made anew."""
-        out = Tensor(array)
-        out.node, out.requires_grad, out.changes = self, True, self.changes
-        return out
+    def _with_tensors(self, row: list[Any]) -> list[Any]:
+        """The row with what came as tensors made tensors anew, in their place in the graph."""
+        row = list(row)
+        for place, changes, _ in self.tensors:
+            edge = self if place == len(self.edges) else self.edges[place]
+            if isinstance(edge, Tensor):
+                row[place] = edge
+            else:
+                row[place] = tensor = Tensor(row[place])
+                tensor.changes, tensor.node = changes, edge
+                tensor._requires_grad = edge is not None
+        return row
 
-    def _fit(self, gradient: Any, edge: Edge) -> Any:
-        """The gradient in the shape and dtype of what it is the gradient of."""
+    def joint(
+        self,
+        of: tuple[int, ...],
+        derive: Callable[..., Any],
+        g: Any,
+        row: list[Any],
+        useful: Container[Edge] | None,
+    ) -> Iterator[tuple[Edge, Any]]:
+        """The gradients that one rule gives for several edges; for the useful ones if not None."""
+        edges = [self.edges[place] for place in of]
+        wanted = tuple(e is not None and (useful is None or e in useful) for e in edges)
+        if any(wanted):
+            found = derive(g, [*row, wanted])
+            for edge, want, gradient in zip(edges, wanted, found, strict=True):
+                if edge is not None and want:
+                    yield edge, self.fit(gradient, edge, g)
+
+    def fit(self, gradient: Any, edge: Edge, g: Any) -> Any:
+        """The gradient, made of `g`, in the shape and dtype of what it is the gradient of."""
+        if anomaly.open_blocks:
+            self._check_finite(gradient, g)
+        if (
+            type(gradient) is np.ndarray
+            and gradient.shape == edge.shape
+            and gradient.dtype is edge.dtype
+        ):
+            return gradient  # as nearly always
         if not hasattr(gradient, "dtype"):
             raise TypeError(
                 f"{self.name}: its derivative returned {type(gradient).__name__}, not an array"
@@ -165,9 +170,9 @@ class Node:
         recorded = isinstance(gradient, Tensor)
         return (gradient.sum(axes) if recorded else total(gradient, axes)).reshape(shape)
 
-    def _check_finite(self, gradient: Any, inputs: tuple[Any, ...]) -> None:
-        gradient, *arrays = (v.array if isinstance(v, Tensor) else v for v in (gradient, *inputs))
-        anomaly.check(self.name, "backward", gradient, arrays, self.made_at)
+    def _check_finite(self, gradient: Any, g: Any) -> None:
+        made, *given = (v.array if isinstance(v, Tensor) else v for v in (gradient, g))
+        anomaly.check(self.name, "backward", made, [*given, *(self.row or ())], self.made_at)
 
 
 Edge: TypeAlias = Node | Tensor

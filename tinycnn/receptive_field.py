@@ -46,10 +46,10 @@ def receptive_fields(image: Tensor, nodes: list[Node]) -> dict[Node, Fields]:
 
 def _behind(node: Node, fields: Fields) -> Fields:
     """What units see that are made from units with these fields."""
-    saved = node.saved or {}
+    saved = node.saved
     if node.name in ("linear", "matmul"):
         return ALL, ALL
-    if node.name == "sum":
+    if node.name in ("mean", "sum"):
         summed = axes(saved["dim"], len(saved["x_shape"]))
         return ALL if 2 in summed else fields[0], ALL if 3 in summed else fields[1]
     if node.name == "conv2d":

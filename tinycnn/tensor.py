@@ -76,7 +76,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.hooks: dict[int, Hook] | None = None
         self.changes = [0]  # how often the memory was changed in place; views share the list
-        self._requires_grad = False
+        self._requires_grad = False  # what `requires_grad` says; operations look here
         if requires_grad:
             self.requires_grad_()
 

@@ -26,15 +26,11 @@ _chosen: str | None = None
 
 
 @cache
-def _backend(name: str) -> ModuleType:
-    return import_module(f"tinycnn.kernels.{name}")
-
-
-@cache
-def _backend_name(dtype: np.dtype[Any], chosen: str | None) -> str:
-    if dtype not in (np.float32, np.float64):
-        return "reference"
-    return chosen or ("cpu" if find_spec("numba") is not None else "reference")
+def _backend(dtype: np.dtype[Any], chosen: str | None) -> ModuleType:
+    name = chosen or ("cpu" if find_spec("numba") is not None else "reference")
+    return import_module(
+        f"tinycnn.kernels.{name if dtype in (np.float32, np.float64) else 'reference'}"
+    )
 
 
 def of(x: Array) -> Any:
@@ -43,7 +39,7 @@ def of(x: Array) -> Any:
     >>> float(of(np.zeros(1)).sigmoid(np.zeros(1))[0])
     0.5
     """
-    return _backend(_backend_name(x.dtype, _chosen))
+    return _backend(x.dtype, _chosen)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+_NUMPYS = (np.ndarray, np.generic, int, float, complex)
+
 
 def namespace(*arrays: Any) -> Any:
     """The module whose functions work on these arrays: NumPy, or the array's own.
@@ -12,7 +14,7 @@ def namespace(*arrays: Any) -> Any:
     'numpy'
     """
     for array in arrays:
-        if not isinstance(array, np.ndarray | np.generic | int | float | complex):
+        if not isinstance(array, _NUMPYS):
             return array.__array_namespace__()
     return np
 
@@ -21,5 +23,5 @@ def readonly(array: Any) -> Any:
     """The same memory as an array that can't be written to, where the library knows of such."""
     view = array.view()
     if isinstance(view, np.ndarray):
-        view.flags.writeable = False
+        view.setflags(write=False)
     return view

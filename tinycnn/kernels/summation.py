@@ -6,6 +6,8 @@ import numpy as np
 
 from tinycnn.kernels.types import Array
 
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
 
 def total(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     """The sum over some axes, float32 by way of float64.
@@ -16,6 +18,7 @@ def total(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     >>> float(total(np.full((1000000, 2), 0.1, np.float32), 0)[0])
     100000.0
     """
-    if x.dtype != np.float32:
+    if x.dtype != SINGLE:
         return x.sum(axis, keepdims=keepdims)
-    return x.sum(axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)
+    wide = x.sum(axis, DOUBLE, keepdims=keepdims)
+    return np.asarray(wide, SINGLE) if isinstance(wide, np.generic) else wide.astype(SINGLE)

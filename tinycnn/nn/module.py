@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class Module:
 
     training: bool
 
+    if TYPE_CHECKING:  # what `__init__` and subclasses assign
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(self) -> None:
         # not through __setattr__, which needs them
         object.__setattr__(self, "_parameters", {})
@@ -52,7 +56,7 @@ class Module:
             raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
         is_parameter, is_module = isinstance(value, Parameter), isinstance(value, Module)
         if name in self._buffers and isinstance(value, Tensor) and not is_parameter:
-            self._buffers[name] = value
+            self.register_buffer(name, value)
             return
         if name in self._parameters and isinstance(value, Tensor) and not is_parameter:
             raise TypeError(f"{type(self).__name__}: {name} is a Parameter; assign one")
@@ -60,22 +64,19 @@ class Module:
         for registry in (self._parameters, self._modules, self._buffers):
             if registry is not home:  # where it stays, it keeps its place
                 registry.pop(name, None)
-        self.__dict__.pop(name, None)
         if home is not None:
             home[name] = value
-        else:
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, name, value)
 
-    def __getattr__(self, name: str) -> Any:
-        for registry in ("_parameters", "_modules", "_buffers"):
-            found = self.__dict__.get(registry, {})
-            if name in found:
-                return found[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    def __delattr__(self, name: str) -> None:
+        for registry in (self._parameters, self._modules, self._buffers):
+            registry.pop(name, None)
+        object.__delattr__(self, name)
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """A tensor that belongs to the state but is not learned, as a running mean."""
         self._buffers[name] = tensor
+        object.__setattr__(self, name, tensor)
 
     def add_module(self, name: str, module: Module) -> None:
         """A part by name."""
@@ -91,6 +92,8 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the hooks around it."""
+        if not (self._forward_pre_hooks or self._backward_hooks or self._forward_hooks):
+            return self.forward(*inputs, **options)
         for hook in list(self._forward_pre_hooks.values()):
             changed = hook(self, inputs)
             if changed is not None:

@@ -10,15 +10,26 @@ from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
 from tinycnn.tensor import Tensor
 
+NUMBER = (int, float)
+
 
 def alike(x: Value, y: Value) -> tuple[Value, Value]:
     """Two operands that give the type one expects: a number takes the array's type, integers
     become floating-point beside it; NumPy alone would promote float32 to float64.
     """
-    if getattr(x, "dtype", None) is getattr(y, "dtype", 0):
+    a, b = getattr(x, "dtype", None), getattr(y, "dtype", None)
+    if a is not None and a is b:
+        return x, y
+    if (b is None and _floats(a) and isinstance(y, NUMBER)) or (
+        a is None and _floats(b) and isinstance(x, NUMBER)
+    ):  # a Python number beside floating-point ones: NumPy does as one expects
         return x, y
     x, y = _plain(x, y), _plain(y, x)
     return _beside(x, y), _beside(y, x)
+
+
+def _floats(dtype: Any) -> bool:
+    return dtype is not None and dtype.kind in "fc"
 
 
 def _plain(x: Value, other: Value) -> Value:
@@ -32,12 +43,11 @@ def _plain(x: Value, other: Value) -> Value:
 
 def _beside(x: Value, other: Value) -> Value:
     """`x`, an integer array, in floating point if `other` is."""
-    if getattr(x, "dtype", np.dtype("f")).kind not in "iub":
+    if not hasattr(x, "dtype") or x.dtype.kind not in "iub":
         return x
     if isinstance(other, float):
         return x.astype(np.float32)
-    floating = getattr(getattr(other, "dtype", None), "kind", "i") in "fc"
-    return x.astype(other.dtype) if floating else x
+    return x.astype(other.dtype) if _floats(getattr(other, "dtype", None)) else x
 
 
 def floating(x: Value) -> Value:

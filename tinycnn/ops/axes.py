@@ -27,4 +27,6 @@ def axes(dim: Dims, ndim: int) -> tuple[int, ...]:
     >>> axes(None, 3), axes((0, -1), 3)
     ((0, 1, 2), (0, 2))
     """
-    return tuple(range(ndim)) if dim is None else tuple(normalize_axis_tuple(dim, ndim))
+    if dim is None:
+        return tuple(range(ndim))
+    return (axis(dim, ndim),) if isinstance(dim, int) else tuple(normalize_axis_tuple(dim, ndim))

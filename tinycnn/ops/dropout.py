@@ -28,4 +28,4 @@ def dropout(
     if not training or p == 0:
         return x
     kept = (generator or random.default()).random(x.shape, np.float32) >= p
-    return x * (kept.astype(x.dtype) / x.dtype.type(1 - p if p < 1 else 1))
+    return x * (kept / x.dtype.type(1 - p if p < 1 else 1))

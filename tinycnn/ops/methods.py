@@ -10,6 +10,11 @@ from tinycnn.ops import activation, arithmetic, indexing, inplace, matrix, reduc
 from tinycnn.tensor import Tensor
 
 
+def _operator(operation: Any) -> Any:
+    """The method for `tensor − number`."""
+    return lambda self, other: operation(self, other)
+
+
 def _reflected(operation: Any) -> Any:
     """The method for `number − tensor`."""
     return lambda self, other: operation(other, self)
@@ -121,9 +126,10 @@ def _attach(name: str, method: Any) -> None:
 
 def attach() -> None:
     """Attach them all."""
-    for name, method in {**OPERATORS, **PLAIN}.items():
+    for name, method in PLAIN.items():
         _attach(name, method)
     for name, operation in OPERATORS.items():
+        setattr(Tensor, name, _operator(operation))
         setattr(Tensor, name.replace("__", "__r", 1), _reflected(operation))
     for module, names in NAMED.items():
         for name in names.split():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,26 +12,58 @@ from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.summation import total
 from tinycnn.ops.arithmetic import eq, logical_or, mul, ne, sqrt, where
 from tinycnn.ops.axes import Dims, axes, axis
-from tinycnn.ops.shape import broadcast_to, getitem, tournament
+from tinycnn.ops.shape import getitem, tournament
 from tinycnn.tensor import Tensor
+
+
+@differentiable
+def spread(x: Value, shape: tuple[int, ...]) -> Value:
+    """x repeated to a shape, in memory of its own."""
+    out = namespace(x).empty(shape, x.dtype)
+    out[...] = x
+    return out
+
+
+@spread.derivative("x")
+def _(g: Value) -> Value:
+    return g  # the engine sums over what was repeated
 
 
 def _spread(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
     """A reduced array back in the shape it was reduced from, every element repeated."""
-    reduced = axes(dim, len(x_shape))
-    kept = tuple(1 if i in reduced else n for i, n in enumerate(x_shape))
-    return broadcast_to(g.reshape(kept), x_shape)
+    if dim is not None and g.ndim < len(x_shape):
+        reduced = axes(dim, len(x_shape))
+        g = g.reshape(tuple([1 if i in reduced else n for i, n in enumerate(x_shape)]))
+    return spread(g, x_shape)
+
+
+def _count(shape: tuple[int, ...], dim: Dims) -> int:
+    """How many elements are made into one."""
+    return math.prod([shape[i] for i in axes(dim, len(shape))])
 
 
 @differentiable
 def sum(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
     """The sum over some axes, or all."""
-    return total(x, axes(dim, x.ndim), keepdim)
+    return total(x, None if dim is None else axes(dim, x.ndim), keepdim)
 
 
 @sum.derivative("x")
 def _(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
     return _spread(g, x_shape, dim)
+
+
+@differentiable
+def mean(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
+    """The mean over some axes, or all."""
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"mean: of {x.dtype} numbers; make them floating-point")
+    return total(x, None if dim is None else axes(dim, x.ndim), keepdim) / _count(x.shape, dim)
+
+
+@mean.derivative("x")
+def _(g: Value, x_shape: tuple[int, ...], dim: Dims) -> Value:
+    return _spread(g / _count(x_shape, dim), x_shape, dim)
 
 
 @differentiable
@@ -54,26 +87,15 @@ def _(g: Value, x: Value, result: Value, dim: Dims) -> Value:
     return where(meets, _spread(g, x.shape, dim) / count, 0)
 
 
-def mean(x: Value, dim: Dims = None, keepdim: bool = False) -> Value:
-    """The mean over some axes, or all."""
-    if x.dtype.kind not in "fc":
-        raise TypeError(f"mean: of {x.dtype} numbers; make them floating-point")
-    return sum(x, dim, keepdim) / _count(x, dim)
-
-
 def var(x: Value, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Value:
     """The variance Σ(x − mean)² / (n − correction) over some axes, or all."""
     deviation = x - mean(x, dim, True)
-    return sum(deviation * deviation, dim, keepdim) / (_count(x, dim) - correction)
+    return sum(deviation * deviation, dim, keepdim) / (_count(x.shape, dim) - correction)
 
 
 def std(x: Value, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Value:
     """The standard deviation, the root of `var`."""
     return sqrt(var(x, dim, correction, keepdim))
-
-
-def _count(x: Value, dim: Dims) -> int:
-    return int(np.prod([x.shape[i] for i in axes(dim, x.ndim)]))
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
 
+import numpy as np
+
+from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Array
 from tinycnn.nn.parameter import Parameter
 from tinycnn.optim.optimizer import Optimizer
@@ -45,14 +51,24 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         """One step of one parameter."""
+        settings = self.lr, self.momentum, self.weight_decay, 1 - self.dampening
+        lr, momentum, weight_decay, share = _arrays(namespace(p), p.dtype, *settings)
         if self.weight_decay:
-            g = g + self.weight_decay * p
+            decayed = p * weight_decay
+            decayed += g
+            g = decayed
         if self.momentum:
-            if "velocity" in state:
-                v = state["velocity"]
-                v *= self.momentum
-                v += (1 - self.dampening) * g
-            else:
+            v = state.get("velocity")
+            if v is None:
                 v = state["velocity"] = g.copy()
-            g = g + self.momentum * v if self.nesterov else v
-        p -= self.lr * g
+            else:
+                v *= momentum
+                v += share * g if self.dampening else g
+            g = g + momentum * v if self.nesterov else v
+        p -= lr * g
+
+
+@lru_cache(64)
+def _arrays(xp: ModuleType, dtype: np.dtype[Any], *numbers: float) -> list[Array]:
+    """Numbers as arrays without axes, which NumPy multiplies by in half the time."""
+    return [xp.asarray(number, dtype) for number in numbers]

@@ -109,6 +109,12 @@ def sum_case(a: Inputs) -> Arguments:
     return x, some_axes(a, x.ndim), a.choice(True, False)
 
 
+def mean_case(a: Inputs) -> Arguments:
+    """The same, for a mean, of which there is none without elements."""
+    x = a.scaled(a.shape())
+    return x, some_axes(a, x.ndim), a.choice(True, False)
+
+
 def extreme_case(a: Inputs) -> Arguments:
     """The same, for a maximum: with ties, and never empty."""
     x = a.tied(a.shape())
@@ -262,6 +268,8 @@ OPERATIONS: dict[str, tuple[Function[Any], Case]] = {
     "pooling.max_pool2d_gather": (pooling.max_pool2d_gather, gather_case),
     "pooling.sum_pool2d": (pooling.sum_pool2d, lambda a: pool_case(a, False)[:4]),
     "pooling.sum_pool2d_input_grad": (pooling.sum_pool2d_input_grad, sum_pool_grad_case),
+    "reduction.mean": (reduction.mean, mean_case),
+    "reduction.spread": (reduction.spread, broadcast_case),
     "reduction.sum": (reduction.sum, sum_case),
     "reduction.amax": (reduction.amax, extreme_case),
     "reduction.amin": (reduction.amin, extreme_case),

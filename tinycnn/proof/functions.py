@@ -211,7 +211,6 @@ def cross_entropy(a: Inputs) -> Example:
 
 
 FUNCTIONS: dict[str, Maker] = {
-    "mean": over_axes(ops.mean),
     "var": over_axes(ops.var, 1),
     "std": over_axes(ops.std, 0),
     "prod": over_axes(ops.prod),

@@ -15,12 +15,11 @@ import numpy as np
 from tinycnn.kernels import memory
 from tinycnn.kernels.cpu.block_backward import gradients, sum_up
 from tinycnn.kernels.cpu.block_forward import combine, correlate_and_measure, finish, infer
-from tinycnn.kernels.cpu.convolution import BLOCKS, bias_of, mirror, threes
+from tinycnn.kernels.cpu.convolution import BLOCKS, kernel_of, packed, turned_round
 from tinycnn.kernels.cpu.jit import share
-from tinycnn.kernels.cpu.products import pack, pack_turned
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
 from tinycnn.kernels.cpu.vector import lanes
-from tinycnn.kernels.types import Array, Geometry, Pair, Shape
+from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
 
 class Kept(NamedTuple):
@@ -43,12 +42,13 @@ class Kept(NamedTuple):
 
 def can_fuse(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> bool:
     """Whether the kernels here are made for such a convolution."""
-    kernel = weight_shape[2], weight_shape[3]
+    kernel = kernel_of(weight_shape)
     fits = len(x_shape) == 4 and x_shape[1] == weight_shape[1] and 0 not in x_shape
     plain = geometry.stride == (1, 1) and geometry.groups == 1
     if not fits or not plain or min(mirror(kernel, geometry)) < 0:
         return False
-    return min(plan(x_shape[1:], kernel, geometry).size) >= 2
+    way = plan(x_shape[1:], kernel, geometry)
+    return min(way.height, way.width) >= 2
 
 
 def conv_block(
@@ -68,22 +68,22 @@ def conv_block(
     """
     x, o = np.asarray(x, order="C"), len(weight)
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
-    weights = pack(np.asarray(weight, order="C"))
-    rows = memory.empty((len(x), 4 * len(weights), way.length + LINE), x.dtype)
+    weights, biases = packed(weight, bias)
+    rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
     statistics = np.empty((2, len(x), o if gamma is not None else 0))
     work = x.size // x.shape[1] * weight.size
-    given = x, weights, bias_of(weights, bias), way.offsets, way.layout, way.length, way.size
-    share(work, correlate_and_measure, len(x), *given, rows, statistics)
+    share(work, correlate_and_measure, len(x), x, weights, biases, way, rows, statistics)
     mean, variance, inv_std = np.zeros(o, x.dtype), np.ones(o, x.dtype), np.ones(o, x.dtype)
+    count = way.height * way.width
     if gamma is not None:
-        combine(statistics, way.size[0] * way.size[1], eps, mean, variance, inv_std)
+        combine(statistics, count, eps, mean, variance, inv_std)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
     windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
     kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), mean, inv_std)
     scale, shift = _scale_and_shift(kept, gamma, beta)
-    behind = rows, mean, scale, shift, way.layout.pitch, relu, kept.peaks, kept.largest
+    behind = rows, mean, scale, shift, way.pitch, relu, kept.peaks, kept.largest
     share(out.size, finish, len(x), *behind, out)
-    return out, variance, len(x) * way.size[0] * way.size[1], kept
+    return out, variance, len(x) * count, kept
 
 
 def conv_block_grad(
@@ -102,9 +102,9 @@ def conv_block_grad(
     n, o = g.shape[:2]
     way, back = _ways(x.shape[1:], weight.shape, geometry)
     scale, shift = _scale_and_shift(kept, gamma, beta)
-    count = n * way.size[0] * way.size[1]
+    count = n * way.height * way.width
     sums = np.empty((2, n, o))
-    share(g.size, sum_up, n, g, *kept, scale, shift, way.layout.pitch, relu, sums)
+    share(g.size, sum_up, n, g, *kept, scale, shift, way.pitch, relu, sums)
     d_gamma, d_beta = sums.sum(1)
     # of the cotangent, batch norm takes away its mean and its part along y, if there is one
     share_of = 1 / count if gamma is not None else 0.0
@@ -114,9 +114,8 @@ def conv_block_grad(
     blocks = min(n, BLOCKS)
     dw = np.empty((blocks, *weight.shape), g.dtype)
     given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu
-    turned = pack_turned(np.asarray(weight, order="C"))
-    ways = threes(way.offsets), way.layout, way.length, way.size, back.offsets, back.layout
-    share(count * weight.size, gradients, blocks, *given, turned, *ways, back.length, dw, dx)
+    weights, zeros = packed(turned_round(weight), None)
+    share(count * weight.size, gradients, blocks, *given, way, weights, zeros, back, dw, dx)
     dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
     d_x, d_beta = dx if wants_x else None, d_beta.astype(g.dtype)
     if gamma is None:
@@ -137,34 +136,39 @@ def conv_block_inference(
     pool: bool,
 ) -> Array:
     """The block with given statistics, (y − mean) · scale + shift, where nothing is kept."""
-    x, o = np.asarray(x, order="C"), len(weight)
-    way, _ = _ways(x.shape[1:], weight.shape, geometry)
-    weights = pack(np.asarray(weight, order="C"))
-    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
-    given = x, weights, bias_of(weights, bias), way.offsets, way.layout, way.length
+    x = np.asarray(x, order="C")
+    way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
+    out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
     norm = [np.asarray(each, order="C") for each in (mean, scale, shift)]
     width = _whole_vectors(way, x) if pool else 0
     work = x.size // x.shape[1] * weight.size
-    share(work, infer, len(x), *given, *norm, relu, width, out)
+    share(work, infer, len(x), x, *packed(weight, bias), way, *norm, relu, width, out)
     return out
 
 
 def _ways(shape: Shape, weight_shape: Shape, geometry: Geometry) -> tuple[Plan, Plan]:
     """Forward over the image and back over the cotangent, with lines the same distance apart."""
-    kernel = weight_shape[2], weight_shape[3]
+    kernel = kernel_of(weight_shape)
     turned = Geometry((1, 1), mirror(kernel, geometry), geometry.dilation, 1)
     way = plan(shape, kernel, geometry)
-    back = plan((weight_shape[0], *way.size), kernel, turned, way.layout.pitch)
-    return plan(shape, kernel, geometry, back.layout.pitch), back
+    back = plan((weight_shape[0], way.height, way.width), kernel, turned, way.pitch)
+    return plan(shape, kernel, geometry, back.pitch), back
+
+
+def mirror(kernel: Pair, geometry: Geometry) -> Padding:
+    """The padding of the cotangent that leads back to the image."""
+    reach = [d * (k - 1) for d, k in zip(geometry.dilation, kernel, strict=True)]
+    top, bottom, left, right = geometry.padding
+    return reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right
 
 
 def _size(way: Plan, pool: bool) -> Pair:
-    return (way.size[0] // 2, way.size[1] // 2) if pool else way.size
+    return (way.height // 2, way.width // 2) if pool else (way.height, way.width)
 
 
 def _whole_vectors(way: Plan, like: Array) -> int:
     """The length of a line of windows, with room for half a window at its end."""
-    return -(-(way.size[1] // 2 + way.size[1] % 2) // lanes(like)) * lanes(like)
+    return -(-(way.width // 2 + way.width % 2) // lanes(like)) * lanes(like)
 
 
 def _scale_and_shift(kept: Kept, gamma: Array | None, beta: Array | None) -> tuple[Array, Array]:

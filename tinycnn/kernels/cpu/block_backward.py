@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.block_forward import DEAD, STRETCH, between_lines, over_lanes
-from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, spread
+from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time
 from tinycnn.kernels.cpu.jit import jit
 from tinycnn.kernels.cpu.products import correlate, correlate_rows
-from tinycnn.kernels.cpu.rows import LINE, lay_out, take
+from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
@@ -44,21 +44,20 @@ def sum_up(
     norm = mean, scale, shift
     apart = peaks.shape[3] if index.size else pitch
     plane = np.zeros((1, g.shape[2] * apart + LINE), g.dtype)
-    end = g.shape[2] * apart
+    end, lane = g.shape[2] * apart, np.empty(lanes(g), g.dtype)
     for n in range(start, stop):
         for o in range(g.shape[1]):
-            spread(g[n, o : o + 1], plane, apart)
+            spread(g[n, o : o + 1], apart, plane)
             if index.size:
-                sums[:, n, o] = _pooled_sums(plane, peaks[n, o], index[n, o], mean, o)
+                both = _pooled_sums(plane, peaks[n, o], index[n, o], mean, o, lane)
             else:
-                sums[:, n, o] = _unpooled_sums(plane, rows[n, o], norm, o, end, relu)
-            sums[0, n, o] *= inv_std[o]
+                both = _unpooled_sums(plane, rows[n, o], norm, o, end, relu, lane)
+            sums[0, n, o], sums[1, n, o] = both[0] * inv_std[o], both[1]
 
 
 @jit
-def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int) -> Any:
-    n, lane = lanes(g), np.zeros(lanes(g) + DEAD, g.dtype)
-    mean = broadcast(means, o)
+def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) -> Any:
+    n, mean = lanes(g), broadcast(means, o)
     zero = subtract(mean, mean)
     lane[0] = DEAD
     dead = broadcast(lane, 0)
@@ -75,9 +74,9 @@ def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int) -> Any:
 
 
 @jit
-def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool) -> Any:
+def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
-    n, lane = lanes(g), np.zeros(lanes(g), g.dtype)
+    n = lanes(g)
     zero = subtract(mean, mean)
     product = total = 0.0
     for start in range(0, end, STRETCH):
@@ -106,49 +105,44 @@ def gradients(
     level: Any,
     slope: Any,
     relu: bool,
-    turned: Any,
-    offsets: Any,
-    layout: Any,
-    length: int,
-    size: Any,
-    back_offsets: Any,
-    back_layout: Any,
-    back_length: int,
+    way: Any,
+    weights: Any,
+    zeros: Any,
+    back: Any,
     dw: Any,
     dx: Any,
 ) -> None:
     """The convolution's gradients for blocks of images, whose cotangents are laid out one by one
     as long rows that serve both."""
-    pitch, norm = layout.pitch, (mean, scale, shift, level, slope)
-    together, plane = at_a_time(length), back_layout.lines * pitch
-    rows_of_x = np.zeros((together, layout.size), x.dtype)
-    cotangents = np.zeros((together, back_layout.size + 4 * plane), g.dtype)
-    origin = back_layout.top * pitch + back_layout.left
+    norm, numbers = (mean, scale, shift, level, slope), np.arange(4).astype(g.dtype)
+    together, plane = at_a_time(way), back.lines * back.pitch
+    images = np.zeros((together, way.size), x.dtype)
+    cotangents = np.zeros((together, back.size + 4 * plane), g.dtype)
     given = np.zeros((1, g.shape[2] * index.shape[3] + LINE), g.dtype)
-    out = np.empty((4 * len(turned), back_length + LINE), g.dtype)
-    zeros = np.zeros(4 * len(turned), g.dtype)
-    sums = np.empty((rows.shape[1], len(offsets), lanes(x)), x.dtype)
+    out = np.empty((len(zeros), back.height * back.pitch + LINE), g.dtype)
+    sums = np.empty((rows.shape[1], len(way.offsets), lanes(x)), x.dtype)
+    origin = back.top * back.pitch + back.left
     for block in range(start, stop):
         sums[:] = 0
         first, end = len(g) * block // len(dw), len(g) * (block + 1) // len(dw)
         for some in range(first, end, together):
-            images = min(together, end - some)
-            for m in range(images):
+            count = min(together, end - some)
+            for m in range(count):
                 n, cotangent = some + m, cotangents[m]
-                lay_out(x[n], rows_of_x[m], layout)
+                lay_out(x[n], way, images[m])
                 for o in range(g.shape[1]):
                     there = o * plane + origin
                     if index.size:
-                        spread(g[n, o : o + 1], given, index.shape[3])
-                        _unpool(given, rows[n], index[n], o, norm, size, pitch, cotangent, there)
+                        spread(g[n, o : o + 1], index.shape[3], given)
+                        _unpool(given, rows[n], index[n], o, norm, numbers, way, cotangent, there)
                     else:
-                        spread(g[n, o : o + 1], cotangent[there:].reshape(1, -1), pitch)
-                        _undo(rows[n], o, norm, relu, size, pitch, cotangent, there)
-                    between_lines(cotangent, there, size, pitch, g.dtype.type(0))
+                        spread(g[n, o : o + 1], way.pitch, cotangent[there:].reshape(1, -1))
+                        _undo(rows[n], o, norm, relu, way, cotangent, there)
+                    between_lines(cotangent, there, way, g.dtype.type(0))
                 if dx.size:
-                    correlate(cotangent, back_offsets, turned, zeros, back_length, out)
-                    take(out, pitch, dx[n])
-            correlate_rows(cotangents, images, plane, origin, rows_of_x, offsets, length, sums)
+                    correlate(cotangent, back.offsets, weights, zeros, back.length, out)
+                    take(out, back.pitch, dx[n])
+            correlate_rows(cotangents, count, plane, origin, images, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])
 
 
@@ -160,14 +154,12 @@ def _vectors(norm: Any, o: int) -> Any:
 
 
 @jit
-def _undo(
-    rows: Any, o: int, norm: Any, relu: bool, size: Any, pitch: int, out: Any, there: int
-) -> None:
+def _undo(rows: Any, o: int, norm: Any, relu: bool, way: Any, out: Any, there: int) -> None:
     """The convolution's cotangent in the place of the block's, for a channel: less its mean and
     its part along y."""
     mean, scale, shift, level, slope = _vectors(norm, o)
     zero = subtract(mean, mean)
-    for t in range(0, size[0] * pitch, lanes(rows)):
+    for t in range(0, way.height * way.pitch, lanes(rows)):
         h, y = load(out, there + t), subtract(load(rows, o * rows.shape[1] + t), mean)
         if relu:
             h = if_at_most(multiply_add(y, scale, shift), zero, zero, h)
@@ -182,18 +174,17 @@ def _unpool(
     index: Any,
     o: int,
     norm: Any,
-    size: Any,
-    pitch: int,
+    numbers: Any,
+    way: Any,
     out: Any,
     there: int,
 ) -> None:
     """The same where only the largest of each window has got one."""
     mean, scale, _, level, slope = _vectors(norm, o)
-    numbers = np.arange(4).astype(g.dtype)
     zero, n = broadcast(numbers, 0), lanes(g)
     height, width = index.shape[1:]
-    for i in range(size[0]):
-        line, to = o * rows.shape[1] + i * pitch, there + i * pitch
+    for i in range(way.height):
+        line, to = o * rows.shape[1] + i * way.pitch, there + i * way.pitch
         window, first = i // 2 * width, i % 2 * 2
         left, right = broadcast(numbers, first), broadcast(numbers, first + 1)
         for j in range(0, width, n):

@@ -36,48 +36,49 @@ def correlate_and_measure(
     x: Any,
     weights: Any,
     bias: Any,
-    offsets: Any,
-    layout: Any,
-    length: int,
-    size: Any,
+    way: Any,
     rows: Any,
     statistics: Any,
 ) -> None:
     """The convolution of some images, and the statistics of their channels if wanted."""
-    row = np.zeros(layout.size, x.dtype)
+    row, lane, flat = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype), rows.reshape(-1)
     for n in range(start, stop):
-        lay_out(x[n], row, layout)
-        correlate(row, offsets, weights, bias, length, rows[n])
+        lay_out(x[n], way, row)
+        correlate(row, way.offsets, weights, bias, way.length, rows[n])
         for o in range(statistics.shape[2]):
-            statistics[:, n, o] = _moments(rows[n, o], size, layout.pitch)
+            at = (n * rows.shape[1] + o) * rows.shape[2]
+            moments = _moments(flat, at, way, lane)
+            statistics[0, n, o], statistics[1, n, o] = moments
 
 
 @jit
-def _moments(row: Any, size: Any, pitch: int) -> Any:
-    """Mean and sum of squared deviations of a channel of an image."""
-    height, width = size
-    end, count, n = height * pitch, height * width, lanes(row)
-    lane, numbers = np.zeros(2 * n, row.dtype), np.zeros(1, row.dtype)
-    zero = broadcast(numbers, 0)
-    between_lines(row, 0, size, pitch, numbers[0])
-    total = 0.0
-    for start in range(0, end, STRETCH):
-        even = odd = zero
-        for t in range(start, min(start + STRETCH, end), 2 * n):
-            even, odd = add(even, load(row, t)), add(odd, load(row, t + n))
-        total += over_lanes(add(even, odd), lane)
-    numbers[0] = total / count
-    pivot = broadcast(numbers, 0)
-    between_lines(row, 0, size, pitch, numbers[0])  # where it deviates by nothing
-    rest = squares = 0.0
-    for start in range(0, end, STRETCH):
-        part = part_of_squares = zero
-        for t in range(start, min(start + STRETCH, end), n):
-            y = subtract(load(row, t), pivot)
-            part, part_of_squares = add(part, y), multiply_add(y, y, part_of_squares)
-        rest += over_lanes(part, lane)
-        squares += over_lanes(part_of_squares, lane)
-    return numbers[0] + rest / count, squares - rest * rest / count
+def _moments(rows: Any, start: int, way: Any, lane: Any) -> Any:
+    """Mean and sum of squared deviations of a channel that begins at `start`. Of several sums
+    side by side each waits for itself alone."""
+    end, count, n = start + way.height * way.pitch, way.height * way.width, lanes(rows)
+    lane[0] = 0
+    zero = broadcast(lane, 0)
+    between_lines(rows, start, way, lane[0])
+    total = rest = squares = 0.0
+    for first in range(start, end, STRETCH):
+        a = b = c = d = zero
+        for t in range(first, min(first + STRETCH, end), 4 * n):
+            a, b = add(a, load(rows, t)), add(b, load(rows, t + n))
+            c, d = add(c, load(rows, t + 2 * n)), add(d, load(rows, t + 3 * n))
+        total += over_lanes(add(add(a, b), add(c, d)), lane)
+    lane[0] = total / count
+    pivot = broadcast(lane, 0)
+    between_lines(rows, start, way, lane[0])  # where it deviates by nothing
+    mean = float(lane[0])
+    for first in range(start, end, STRETCH):
+        a = b = c = d = zero
+        for t in range(first, min(first + STRETCH, end), 2 * n):
+            x, y = subtract(load(rows, t), pivot), subtract(load(rows, t + n), pivot)
+            a, b = add(a, x), add(b, y)
+            c, d = multiply_add(x, x, c), multiply_add(y, y, d)
+        rest += over_lanes(add(a, b), lane)
+        squares += over_lanes(add(c, d), lane)
+    return mean + rest / count, squares - rest * rest / count
 
 
 @jit
@@ -91,12 +92,13 @@ def over_lanes(vector: Any, lane: Any) -> float:
 
 
 @jit
-def between_lines(row: Any, start: int, size: Any, pitch: int, value: Any) -> None:
+def between_lines(row: Any, start: int, way: Any, value: Any) -> None:
     """Write a value where a channel that begins at `start` has no pixels, and a little behind."""
-    for line in range(start, start + size[0] * pitch, pitch):
-        for t in range(line + size[1], line + pitch):
+    end = start + way.height * way.pitch
+    for line in range(start, end, way.pitch):
+        for t in range(line + way.width, line + way.pitch):
             row[t] = value
-    for t in range(start + size[0] * pitch, start + size[0] * pitch + 2 * LANES):
+    for t in range(end, end + 2 * LANES):
         row[t] = value
 
 
@@ -130,7 +132,7 @@ def finish(
     out: Any,
 ) -> None:
     """All that is behind the convolution, for some images."""
-    norm = mean, scale, shift
+    norm, numbers = (mean, scale, shift), np.arange(5).astype(rows.dtype)
     if index.size:
         lines = np.empty((out.shape[1], peaks.shape[2] * peaks.shape[3]), out.dtype)
     else:
@@ -138,7 +140,7 @@ def finish(
     for n in range(start, stop):
         for o in range(out.shape[1]):
             if index.size:
-                _pool(rows, n, o, norm, pitch, relu, peaks, index, lines)
+                _pool(rows, n, o, norm, numbers, pitch, relu, peaks, index, lines)
             else:
                 _normalize(rows[n], o, norm, out.shape[2] * pitch, relu, lines)
         take(lines, peaks.shape[3] if index.size else pitch, out[n])
@@ -160,6 +162,7 @@ def _pool(
     n: int,
     o: int,
     norm: Any,
+    numbers: Any,
     pitch: int,
     relu: bool,
     peaks: Any,
@@ -168,7 +171,6 @@ def _pool(
 ) -> None:
     """One channel. NaN wins against every number, and the first of equals."""
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
-    numbers = np.arange(5).astype(rows.dtype)
     zero, dead = broadcast(numbers, 0), broadcast(numbers, DEAD)
     one, two, three = broadcast(numbers, 1), broadcast(numbers, 2), broadcast(numbers, 3)
     channels, height, width = peaks.shape[1:]
@@ -211,9 +213,7 @@ def infer(
     x: Any,
     weights: Any,
     bias: Any,
-    offsets: Any,
-    layout: Any,
-    length: int,
+    way: Any,
     mean: Any,
     scale: Any,
     shift: Any,
@@ -222,19 +222,19 @@ def infer(
     out: Any,
 ) -> None:
     """`width` is that of a line of windows in whole vectors, or 0 without pooling."""
-    row = np.zeros(layout.size, x.dtype)
-    rows, pitch = np.empty((len(bias), length + LINE), x.dtype), layout.pitch
-    norm, size = (mean, scale, shift), out.shape[2] * width if width else length + LINE
+    row = np.zeros(way.size, x.dtype)
+    rows = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
+    norm, size = (mean, scale, shift), out.shape[2] * width if width else rows.shape[1]
     lines = np.empty((out.shape[1], size), x.dtype)
     for n in range(start, stop):
-        lay_out(x[n], row, layout)
-        correlate(row, offsets, weights, bias, length, rows)
+        lay_out(x[n], way, row)
+        correlate(row, way.offsets, weights, bias, way.length, rows)
         for o in range(out.shape[1]):
             if width:
-                _pool_maxima(rows, o, norm, pitch, relu, width, lines)
+                _pool_maxima(rows, o, norm, way.pitch, relu, width, lines)
             else:
-                _normalize(rows, o, norm, out.shape[2] * pitch, relu, lines)
-        take(lines, width if width else pitch, out[n])
+                _normalize(rows, o, norm, out.shape[2] * way.pitch, relu, lines)
+        take(lines, width if width else way.pitch, out[n])
 
 
 @jit

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinycnn.kernels import reference
+from tinycnn.kernels import memory, reference
 from tinycnn.kernels.cpu.jit import jit, same_dtype, share
-from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack, pack_turned, up
-from tinycnn.kernels.cpu.rows import LINE, Plan, lay_out, plan, take
+from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack, up
+from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
@@ -20,17 +20,8 @@ def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> A
     """y[n, o] = b[o] + Σ over c and (i, j) of w[o, c, i, j] · x[n, c] shifted."""
     if not _usual(x, weight, geometry) or not same_dtype(x, weight, bias):
         return reference.conv2d(x, weight, bias, geometry)
-    weights = pack(np.asarray(weight, order="C"))
-    way = plan(x.shape[1:], _kernel(weight.shape), geometry)
-    return _correlated(x, weights, bias_of(weights, bias), way, len(weight))
-
-
-def bias_of(weights: Array, bias: Array | None) -> Array:
-    """The bias, or zeros, for as many channels as the packed weights have."""
-    biases = np.zeros(4 * len(weights), weights.dtype)
-    if bias is not None:
-        biases[: len(bias)] = bias
-    return biases
+    way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
+    return _correlated(x, weight, bias, way)
 
 
 def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometry) -> Array:
@@ -47,18 +38,23 @@ def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometr
     if not usual or not same_dtype(g, weight) or not np.isfinite(weight).all():
         dx = reference.conv2d_input_grad(g, weight, x_shape, geometry)
         return np.asarray(dx, order="C")
-    dx = np.zeros(x_shape, g.dtype)
+    dx = memory.empty(x_shape, g.dtype)
     for v, h in product(down, right):
-        part = weight[:, :, v.taps, h.taps]
-        turned = Geometry((1, 1), (*v.mirrored, *h.mirrored), (v.dilation, h.dilation), 1)
-        if part.size:
-            weights = pack_turned(np.asarray(part, order="C"))
-            way = plan(g.shape[1:], _kernel(part.shape), turned)
-            found = _correlated(g, weights, bias_of(weights, None), way, x_shape[1])
-            if geometry.stride == (1, 1):
-                return found
-            dx[:, :, v.lines, h.lines] = found
+        part = turned_round(weight[:, :, v.taps, h.taps])
+        back = Geometry((1, 1), (*v.mirrored, *h.mirrored), (v.dilation, h.dilation), 1)
+        if part.size == 0:
+            dx[:, :, v.lines, h.lines] = 0
+            continue
+        found = _correlated(g, part, None, plan(g.shape[1:], kernel_of(part.shape), back))
+        if geometry.stride == (1, 1):
+            return found
+        dx[:, :, v.lines, h.lines] = found
     return dx
+
+
+def turned_round(weight: Array) -> Array:
+    """By 180°, with input and output channels exchanged."""
+    return weight[:, :, ::-1, ::-1].swapaxes(0, 1)
 
 
 class Part(NamedTuple):
@@ -106,19 +102,16 @@ def mirror(kernel: Pair, geometry: Geometry) -> Padding:
 
 def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
-    n, o = len(x), weight_shape[0]
-    kernel = _kernel(weight_shape)
     usual = geometry.groups == 1 and weight_shape[1] == x.shape[1] and x.size > 0
     if not usual or not same_dtype(g, x):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
-    way = plan(x.shape[1:], kernel, geometry)
-    if g.shape != (n, o, *way.size):
+    way = plan(x.shape[1:], kernel_of(weight_shape), geometry)
+    if g.shape != (len(x), weight_shape[0], way.height, way.width):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
-    blocks = min(n, BLOCKS)
+    blocks = min(len(x), BLOCKS)
     dw = np.empty((blocks, *weight_shape), g.dtype)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
-    work = g.size * len(way.offsets)
-    share(work, _conv2d_weight_grad, blocks, g, x, threes(way.offsets), way.layout, way.length, dw)
+    share(g.size * len(way.offsets), _conv2d_weight_grad, blocks, g, x, way, dw)
     dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
     # between the image's lines zeros meet inputs: an infinity there spreads too far
     if not np.isfinite(dw).all():
@@ -126,11 +119,13 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     return dw
 
 
-def threes(offsets: Array) -> Array:
-    """Filled up to a multiple of three with offsets whose sums nobody wants."""
-    filled = np.zeros(-(-len(offsets) // 3) * 3, offsets.dtype)
-    filled[: len(offsets)] = offsets
-    return filled
+def packed(weight: Array, bias: Array | None) -> tuple[Array, Array]:
+    """Weights (O/4, K, 4), and as many biases; zeros fill them up."""
+    weights = pack(np.asarray(weight, order="C"))
+    biases = np.zeros(4 * len(weights), weight.dtype)
+    if bias is not None:
+        biases[: len(bias)] = bias
+    return weights, biases
 
 
 def _usual(x: Array, weight: Array, geometry: Geometry, channels: int = 1) -> bool:
@@ -139,73 +134,53 @@ def _usual(x: Array, weight: Array, geometry: Geometry, channels: int = 1) -> bo
     return fits and geometry.groups == 1 and x.size > 0 and weight.size > 0
 
 
-def _kernel(weight_shape: Shape) -> Pair:
+def kernel_of(weight_shape: Shape) -> Pair:
+    """Its height and width."""
     return weight_shape[2], weight_shape[3]
 
 
-def _correlated(x: Array, weights: Array, biases: Array, way: Plan, channels: int) -> Array:
-    """The images' correlations with packed weights."""
-    y = np.empty((len(x), channels, *way.size), x.dtype)
-    work = y.size * len(way.offsets)
+def _correlated(x: Array, weight: Array, bias: Array | None, way: Plan) -> Array:
+    y = memory.empty((len(x), len(weight), way.height, way.width), x.dtype)
     x = np.asarray(x, order="C")
-    share(work, _conv2d, len(x), x, weights, biases, way.offsets, way.layout, way.length, y)
+    work = y.size * len(way.offsets)
+    share(work, _conv2d, len(x), x, *packed(weight, bias), way, y)
     return y
 
 
 @jit
-def _conv2d(
-    start: int,
-    stop: int,
-    x: Any,
-    weights: Any,
-    biases: Any,
-    offsets: Any,
-    layout: Any,
-    length: int,
-    y: Any,
-) -> None:
-    row = np.zeros(layout.size, x.dtype)
-    out = np.empty((len(biases), length + LINE), x.dtype)
+def _conv2d(start: int, stop: int, x: Any, weights: Any, bias: Any, way: Any, y: Any) -> None:
+    row = np.zeros(way.size, x.dtype)
+    out = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
     for n in range(start, stop):
-        lay_out(x[n], row, layout)
-        correlate(row, offsets, weights, biases, length, out)
-        take(out, layout.pitch, y[n])
+        lay_out(x[n], way, row)
+        correlate(row, way.offsets, weights, bias, way.length, out)
+        take(out, way.pitch, y[n])
 
 
 @jit
-def _conv2d_weight_grad(
-    start: int, stop: int, g: Any, x: Any, offsets: Any, layout: Any, length: int, dw: Any
-) -> None:
-    channels, plane, together = up(g.shape[1], 4), length + LINE, at_a_time(length)
-    rows = np.zeros((together, layout.size), x.dtype)
-    cotangents = np.zeros((together, channels * plane), g.dtype)
-    sums = np.empty((channels, len(offsets), lanes(x)), x.dtype)
+def _conv2d_weight_grad(start: int, stop: int, g: Any, x: Any, way: Any, dw: Any) -> None:
+    together, channels = at_a_time(way), up(g.shape[1], 4)
+    plane = way.height * way.pitch + LANES
+    rows = np.zeros((together, way.size), x.dtype)
+    cotangents = np.zeros((together, channels * plane + LINE), g.dtype)
+    sums = np.empty((channels, len(way.offsets), lanes(x)), x.dtype)
     for block in range(start, stop):
         sums[:] = 0
         first, end = len(x) * block // len(dw), len(x) * (block + 1) // len(dw)
         for some in range(first, end, together):
             images = min(together, end - some)
             for m in range(images):
-                lay_out(x[some + m], rows[m], layout)
-                spread(g[some + m], cotangents[m].reshape(channels, plane), layout.pitch)
-            correlate_rows(cotangents, images, plane, 0, rows, offsets, length, sums)
+                lay_out(x[some + m], way, rows[m])
+                by_channel = cotangents[m, : channels * plane].reshape(channels, plane)
+                spread(g[some + m], way.pitch, by_channel)
+            correlate_rows(cotangents, images, plane, 0, rows, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])
 
 
 @jit
-def at_a_time(length: int) -> int:
+def at_a_time(way: Any) -> int:
     """How many small images' cotangents are multiplied in one go."""
-    return max(1, TILE // length)
-
-
-@jit
-def spread(image: Any, rows: Any, pitch: int) -> None:
-    """Copy an image (C, H, W) to rows of its channels, to where its lines are in a long row."""
-    for c in range(image.shape[0]):
-        for i in range(image.shape[1]):
-            line, there = rows[c, i * pitch :], image[c, i]
-            for j in range(len(there)):
-                line[j] = there[j]
+    return max(1, TILE // way.length)
 
 
 @jit

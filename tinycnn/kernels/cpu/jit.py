@@ -1,11 +1,12 @@
-"""How the kernels of the CPU are compiled."""
+"""How the kernels of the CPU are compiled, and what is kept of that."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
-from numba.core.caching import FunctionCache
-from numba.core.runtime import rtsys
+from numba.core import caching, event
+from numba.core.runtime.nrt import rtsys
 
 from tinycnn.kernels import compilation
 from tinycnn.kernels.threads import share
@@ -14,6 +15,9 @@ from tinycnn.kernels.types import Array
 __all__ = ["jit", "same_dtype", "share"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+_numba: Any = numba
+_event: Any = event
+_runtime: Any = rtsys
 
 
 def jit(function: Kernel) -> Kernel:
@@ -24,27 +28,50 @@ def jit(function: Kernel) -> Kernel:
     infinity are kept: `nnan` and `ninf` are left out of the fast-math flags.
     """
     flags = {"contract", "reassoc", "nsz"}
-    options = {"nogil": True, "error_model": "numpy", "fastmath": flags, "no_cfunc_wrapper": True}
-    kernel: Any = numba.njit(**options)(function)
+    njit = _numba.njit(nogil=True, error_model="numpy", fastmath=flags, no_cfunc_wrapper=True)
+    kernel = njit(function)
     if kernel is not function:  # as it is with NUMBA_DISABLE_JIT=1
-        try:
+        with suppress(RuntimeError):  # no folder can be written: compile in every process
             kernel._cache = _Cache(function)
-        except RuntimeError:  # no folder can be written: compile in every process
-            pass
     return kernel
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, but it loads a kernel without what only the compiler needs (half a
-    second's imports), and says so when there is none to load."""
+class _Cache(caching.FunctionCache):
+    """Numba's cache on disk, which loads a kernel without all that only the compiler needs: its 300
+    modules are half of the time until the first step of training. A damaged cache is begun anew,
+    and on a full disk there is none."""
 
-    def load_overload(self, signature: Any, target: Any) -> Any:
-        rtsys.initialize(target)
-        with self._guard_against_spurious_io_errors():
-            kernel = self._load_overload(signature, target)
-        if kernel is None:
-            compilation.begins()
-        return kernel
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kernel for these types, or None."""
+        _runtime.initialize(target_context)  # for the arrays that a kernel makes
+        try:
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # whatever unpickling a part of a file may lead to
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep it, if that is possible."""
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+class _Compilation(event.Listener):
+    """Hears when Numba finds no machine code on disk."""
+
+    def on_start(self, event: Any) -> None:
+        """Tell it."""
+        compilation.begins()
+
+    def on_end(self, event: Any) -> None:
+        """Nobody waits any more."""
+
+
+_event.register("numba:compile", _Compilation())
 
 
 def same_dtype(first: Array, *others: Array | None) -> bool:

@@ -36,23 +36,9 @@ def pack(weight: Any) -> Any:
 
 
 @jit
-def pack_turned(weight: Any) -> Any:
-    """The same of the kernel turned by 180°, its input and output channels exchanged."""
-    outputs, inputs, height, width = weight.shape
-    packed = np.zeros((up(inputs, 4) // 4, outputs * height * width, 4), weight.dtype)
-    for o in range(outputs):
-        for c in range(inputs):
-            for i in range(height):
-                for j in range(width):
-                    k = (o * height + height - 1 - i) * width + width - 1 - j
-                    packed[c // 4, k, c % 4] = weight[o, c, i, j]
-    return packed
-
-
-@jit
 def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out: Any) -> None:
     """out[o, t] = bias[o] + Σ over k of weights[o, k] · row[t + offsets[k]], for t < length and a
-    few more; `out` and `row` have room for that.
+    few more; `out` and `row` have room for that. Offsets beyond the weights are left out.
     """
     n = lanes(row)
     for t in range(0, length, VECTORS * n):
@@ -70,7 +56,7 @@ def _four_channels(
     b0 = b1 = b2 = broadcast(bias, o + 1)
     c0 = c1 = c2 = broadcast(bias, o + 2)
     d0 = d1 = d2 = broadcast(bias, o + 3)
-    elements = len(offsets)
+    elements = weights.shape[1]
     for k in range(elements):
         at = t + offsets[k]
         x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)

@@ -28,15 +28,19 @@ LANES = 16  # of the longest vector
 LINE = 4 * LANES  # so much may be read or written behind the end: vectors are not cut to fit
 
 
-class Layout(NamedTuple):
-    """Where the pixels of an image lie in its long row.
+class Plan(NamedTuple):
+    """How a convolution of some shape runs over long rows.
 
     Attributes:
-        top, left: the padding before them.
+        top, left: the padding before the image's pixels.
         down, right: the stride.
-        lines: of one channel, or of one of its s · s parts.
+        lines: of one channel of the image, or of one of its s · s parts.
         pitch: from line to line.
         size: of the row.
+        height, width: of the result.
+        length: from its first position to behind its last.
+        offsets: of the kernel's elements, in the order of the weight, filled up to a multiple of
+            three with such that nobody wants.
     """
 
     top: int
@@ -46,22 +50,10 @@ class Layout(NamedTuple):
     lines: int
     pitch: int
     size: int
-
-
-class Plan(NamedTuple):
-    """How a convolution of some shape runs over long rows.
-
-    Attributes:
-        layout: of the image.
-        offsets: (C · kh · kw,) of the kernel's elements, in the order of the weight.
-        size: (H′, W′) of the result.
-        length: from its first position to behind its last.
-    """
-
-    layout: Layout
-    offsets: Array
-    size: Pair
+    height: int
+    width: int
     length: int
+    offsets: Array
 
 
 @lru_cache(maxsize=1024)
@@ -80,29 +72,30 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     i, j = i * dilation[0], j * dilation[1]
     part = (c * down + i % down) * right + j % right
     offsets = (part * lines + i // down) * pitch + j // right
+    filled = np.pad(offsets, (0, -len(offsets) % 3))
     end = channels * down * right * lines * pitch + left + behind + LINE
-    layout = Layout(top, left, down, right, lines, pitch, end)
-    return Plan(layout, offsets, size, (size[0] - 1) * pitch + size[1])
+    place, length = (top, left, down, right, lines, pitch, end), (size[0] - 1) * pitch + size[1]
+    return Plan(*place, *size, length, filled)
 
 
 @jit
-def lay_out(image: Any, row: Any, layout: Any) -> None:
+def lay_out(image: Any, way: Any, row: Any) -> None:
     """Copy an image (C, H, W) into a row of zeros."""
     height, width = image.shape[1:]
-    plane = layout.lines * layout.pitch
+    plane = way.lines * way.pitch
     for c in range(image.shape[0]):
         for i in range(height):
-            down = i + layout.top
-            part = (c * layout.down + down % layout.down) * layout.right
-            start = part * plane + down // layout.down * layout.pitch
-            if layout.right == 1:
-                line = row[start + layout.left :]
+            down = i + way.top
+            part = (c * way.down + down % way.down) * way.right
+            start = part * plane + down // way.down * way.pitch
+            if way.right == 1:
+                line = row[start + way.left :]
                 for j in range(width):
                     line[j] = image[c, i, j]
             else:
                 for j in range(width):
-                    column = j + layout.left
-                    at = column % layout.right * plane + column // layout.right
+                    column = j + way.left
+                    at = column % way.right * plane + column // way.right
                     row[start + at] = image[c, i, j]
 
 
@@ -114,3 +107,13 @@ def take(rows: Any, pitch: int, image: Any) -> None:
             line, there = rows[c, i * pitch :], image[c, i]
             for j in range(len(there)):
                 there[j] = line[j]
+
+
+@jit
+def spread(image: Any, pitch: int, rows: Any) -> None:
+    """Copy an image (C, H, W) to rows of its channels, to where its lines are in a long row."""
+    for c in range(image.shape[0]):
+        for i in range(image.shape[1]):
+            line, there = rows[c, i * pitch :], image[c, i]
+            for j in range(len(there)):
+                line[j] = there[j]
