@@ -34,9 +34,9 @@ parity: .venv/parity
 mutants: .venv/bench
 	$(BIN)/python benchmarks/mutants
 
-# One fit of the exercise's network beside PyTorch's, in one run.
-bench: .venv/parity
-	$(BIN)/python benchmarks/fit.py
+# This library beside PyTorch, JAX and MyGrad: docs/benchmarks; up to ten minutes on two idle cores.
+bench: .venv/bench
+	$(BIN)/python -m benchmarks --out docs/benchmarks
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

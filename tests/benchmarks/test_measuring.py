@@ -31,7 +31,7 @@ def test_a_worker_times_calls_and_forgets():
     assert worker.prepare("", "count", {"by": 2}) == [[2.0]]
     times = worker.measure("", 0.01)
     assert all(0 < t < 0.01 for t in times)
-    assert side.calls > 2 * len(times)  # so short a call is made many times for each reading
+    assert side.calls > 20 * len(times)  # so short a call is made many times for each reading
     worker.forget("")
     with pytest.raises(KeyError):
         worker.measure("", 0.01)

@@ -110,7 +110,8 @@ def test_a_rule_for_several_arguments_is_told_which_gradients_are_wanted():
     @three.derivative("z", "x", "y")
     def _(g, wanted, x, y, z):
         told.append(wanted)
-        return tuple(g * v if want else None for v, want in zip((x * y, y * z, x * z), wanted))
+        partial = x * y, y * z, x * z
+        return tuple(g * p if want else None for p, want in zip(partial, wanted, strict=True))
 
     x, y, z = leaf(2.0), leaf(3.0), leaf(5.0)
     constant = tc.tensor(3.0, dtype=np.float64)
@@ -120,6 +121,56 @@ def test_a_rule_for_several_arguments_is_told_which_gradients_are_wanted():
     (first,) = tc.grad(three(x, y, z), x, create_graph=True)
     assert tc.grad(first, z)[0].item() == 3
     assert told == [(True, True, False), (False, False, True), (False, True, False)]
+
+
+def test_what_a_rule_needs_hangs_on_which_gradients_are_wanted():
+    @differentiable
+    def product(x, y):
+        return x * y
+
+    @product.derivative("x")
+    def _(g, y):
+        return g * y
+
+    @product.derivative("y")
+    def _(g, x, x_shape):
+        assert x.shape == x_shape
+        return g * x
+
+    x, constant = leaf(2.0, 3.0), tc.tensor([5.0, 7.0], dtype=np.float64)
+    needed = [set(product(*args).node.saved) for args in ((x, constant), (constant, x), (x, x))]
+    assert needed == [{"y"}, {"x", "x_shape"}, {"x", "y", "x_shape"}]
+
+
+def test_a_rule_declared_later_is_heeded():
+    @differentiable
+    def product(x, y):
+        return x * y
+
+    @product.derivative("x")
+    def _(g, y):
+        return g * y
+
+    x = leaf(2.0)
+    with pytest.raises(TypeError, match="product: it has no derivative with respect to 'y'"):
+        product(x, x)
+
+    @product.derivative("y")
+    def _(g, x):
+        return g * x
+
+    product(x, x).backward()
+    assert x.grad.item() == 4
+
+
+def test_gradients_of_single_numbers_are_arrays_wherever_they_meet():
+    x, seen = leaf(2.0), []
+    hidden = x * 1
+    hidden.register_hook(lambda g: seen.append(type(g.array)))
+    (hidden * 2 + hidden * hidden + hidden).backward()
+    assert seen == [np.ndarray]
+    assert type(x.grad.array) is np.ndarray
+    assert x.grad.item() == 2 + 4 + 1
 
 
 # ---- accumulation ----
@@ -314,7 +365,7 @@ def test_backward_lets_go_of_what_the_derivatives_needed():
     x = leaf(1.0, 2.0)
     hidden = tc.exp(x) * 1.5
     y = (hidden * hidden).sum()
-    saved = weakref.ref(hidden)
+    saved = weakref.ref(hidden.array)
     del hidden
     assert saved() is not None
     y.backward()
@@ -347,3 +398,14 @@ def test_an_operation_takes_its_arguments_by_name_too():
     np.testing.assert_array_equal(x.grad.array, [1, 0.5])
     with pytest.raises(TypeError):
         tc.leaky_relu(x, slope=0.5)
+    with pytest.raises(TypeError, match="missing a required argument: 'y'"):
+        tc.mul(x)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        tc.leaky_relu(x, 0.5, 0.5)
+
+
+def test_arguments_left_out_have_their_defaults():
+    x = leaf([1.0, 2.0], [3.0, 4.0])
+    assert tc.sum(x).item() == 10
+    assert tc.sum(x, 1).shape == (2,)
+    assert tc.sum(x, keepdim=True).shape == (1, 1)

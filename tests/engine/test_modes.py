@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinycnn as tc
+from tinycnn.grad_mode import complex_too
 
 
 @pytest.fixture
@@ -59,6 +60,27 @@ def test_a_mode_is_restored_after_an_exception(x):
     with pytest.raises(KeyError), tc.no_grad():
         raise KeyError
     assert recorded(x)
+
+
+def test_a_mode_may_be_entered_again(x):
+    off = tc.no_grad()
+    for _ in range(2):
+        with off:
+            assert not recorded(x)
+        assert recorded(x)
+
+
+def test_complex_numbers_are_not_recorded_in_no_grad_either():
+    with complex_too():
+        z = tc.tensor([1j], requires_grad=True)
+        with tc.no_grad():
+            assert not recorded(z)
+            with tc.enable_grad():
+                assert recorded(z)
+        assert recorded(z)
+    with tc.no_grad(), complex_too():
+        assert not recorded(z)
+    assert not recorded(z)
 
 
 def test_a_mode_belongs_to_its_thread(x):

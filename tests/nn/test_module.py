@@ -72,7 +72,7 @@ def test_a_forgotten_super_init_is_told():
 
 
 def test_an_unknown_attribute_and_a_missing_forward_are_told():
-    with pytest.raises(AttributeError, match="ReLU has no attribute 'weight'"):
+    with pytest.raises(AttributeError, match="'ReLU' object has no attribute 'weight'"):
         _ = nn.ReLU().weight
     with pytest.raises(TypeError, match=r"Module does not define forward\(\)"):
         nn.Module()(1)
@@ -116,6 +116,16 @@ def test_a_buffer_that_is_assigned_stays_a_buffer():
         layer(tc.ones(2, 2, 1, 1))
     assert layer.state_dict()["num_batches_tracked"].item() == 3
     assert layer.num_batches_tracked.dtype == np.int64
+
+
+def test_what_is_deleted_or_replaced_by_none_is_registered_no_more():
+    layer = nn.Linear(2, 3)
+    del layer.weight
+    layer.bias = None
+    assert not hasattr(layer, "weight")
+    assert list(layer.parameters()) == []
+    with pytest.raises(AttributeError):
+        del layer.weight
 
 
 def test_apply_visits_every_module_parts_first():

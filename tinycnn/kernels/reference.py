@@ -256,3 +256,28 @@ def batch_norm_grad(
     d_weight = (g * x_hat).sum((0, 2, 3))
     centred = g - (d_bias / count)[:, None, None] - x_hat * (d_weight / count)[:, None, None]
     return centred * (inv_std * weight)[:, None, None], d_weight, d_bias
+
+
+# ---- optimisation --------------------------------------------------------------------------
+
+
+def sgd_step(
+    p: Array,
+    g: Array,
+    velocity: Array | None,
+    lr: float,
+    momentum: float,
+    share: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    """v ← momentum · v + share · (g + weight_decay · p), then p ← p − lr · v, both in place; for
+    Nesterov's variant the gradient + momentum · v stands for v, and without a velocity the
+    gradient alone.
+    """
+    g = g + weight_decay * p
+    if velocity is not None:
+        velocity *= momentum
+        velocity += share * g
+        g = g + momentum * velocity if nesterov else velocity
+    p -= lr * g

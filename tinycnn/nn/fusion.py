@@ -73,11 +73,11 @@ def _block(conv: Conv2d, behind: dict[type[Module], Any], x: Any) -> Tensor | No
         running = layer.running_mean, layer.running_var
         settings = layer.training, layer.momentum, layer.eps
         norm = Norm(*running, layer.weight, layer.bias, *settings)
-    sizes = conv.stride, conv.padding, conv.dilation, conv.groups
-    geometry = geometry_of(conv.kernel_size, *sizes)
+    padding = tuple(conv.padding) if isinstance(conv.padding, list) else conv.padding
+    geometry = geometry_of(conv.kernel_size, conv.stride, padding, conv.dilation, conv.groups)
     if not isinstance(x, Tensor) or not can_fuse(x, conv.weight, conv.bias, norm, geometry):
         return None
     if layer is not None and layer.training:
-        layer.num_batches_tracked += 1
+        layer.count_batch()
     rectify, pool = ReLU in behind, MaxPool2d in behind
     return conv_block(x, conv.weight, conv.bias, norm, geometry, rectify, pool)

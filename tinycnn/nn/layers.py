@@ -136,7 +136,7 @@ class BatchNorm2d(Module):
     def forward(self, x: Tensor) -> Tensor:
         """In x's shape."""
         if self.training:
-            self.num_batches_tracked += 1
+            self.count_batch()
         return ops.batch_norm(
             x,
             self.running_mean,
@@ -147,6 +147,10 @@ class BatchNorm2d(Module):
             self.momentum,
             self.eps,
         )
+
+    def count_batch(self) -> None:
+        """One more that the running statistics have followed."""
+        self.num_batches_tracked.array += 1
 
     def extra_repr(self) -> str:
         """The settings."""

@@ -6,6 +6,8 @@ the cotangent again, and the derivatives of all three are made of the three.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.kernels.types import Geometry, Pair, Shape
@@ -110,11 +112,13 @@ def conv2d(
     """
     _check(x, weight, bias, groups)
     kernel = (weight.shape[2], weight.shape[3])
-    geometry = geometry_of(kernel, stride, padding, dilation, groups)
+    sizes = (tuple(s) if isinstance(s, list) else s for s in (stride, padding, dilation))
+    geometry = geometry_of(kernel, *sizes, groups)
     check_window("conv2d", x.shape, kernel, geometry.padding, geometry.dilation)
     return correlate(x, weight, bias, geometry)
 
 
+@lru_cache(256)
 def geometry_of(
     kernel: Pair, stride: Size, padding: Size | str, dilation: Size, groups: int
 ) -> Geometry:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from types import ModuleType
-from typing import Any
 
-import numpy as np
-
+from tinycnn import kernels
 from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Array
 from tinycnn.nn.parameter import Parameter
@@ -51,24 +47,10 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Array]) -> None:
         """One step of one parameter."""
-        settings = self.lr, self.momentum, self.weight_decay, 1 - self.dampening
-        lr, momentum, weight_decay, share = _arrays(namespace(p), p.dtype, *settings)
-        if self.weight_decay:
-            decayed = p * weight_decay
-            decayed += g
-            g = decayed
+        velocity, share = None, 1 - self.dampening
         if self.momentum:
-            v = state.get("velocity")
-            if v is None:
-                v = state["velocity"] = g.copy()
-            else:
-                v *= momentum
-                v += share * g if self.dampening else g
-            g = g + momentum * v if self.nesterov else v
-        p -= lr * g
-
-
-@lru_cache(64)
-def _arrays(xp: ModuleType, dtype: np.dtype[Any], *numbers: float) -> list[Array]:
-    """Numbers as arrays without axes, which NumPy multiplies by in half the time."""
-    return [xp.asarray(number, dtype) for number in numbers]
+            velocity = state.get("velocity")
+            if velocity is None:
+                velocity, share = state.setdefault("velocity", namespace(p).zeros_like(p)), 1.0
+        settings = self.lr, self.momentum, share, self.weight_decay, self.nesterov
+        kernels.of(p).sgd_step(p, g, velocity, *settings)

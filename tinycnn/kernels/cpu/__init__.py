@@ -17,6 +17,7 @@ from tinycnn.kernels.cpu.block import (
 )
 from tinycnn.kernels.cpu.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
+from tinycnn.kernels.cpu.optimization import sgd_step
 from tinycnn.kernels.cpu.pooling import max_pool2d, max_pool2d_scatter
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "moments",
     "relu",
     "relu_grad",
+    "sgd_step",
     "sigmoid",
 ]
 

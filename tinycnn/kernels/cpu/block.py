@@ -8,14 +8,21 @@ The convolution's result is kept as the long rows it was computed in (see `rows.
 for whole vectors: (N, O, T).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from tinycnn.kernels import memory
 from tinycnn.kernels.cpu.block_backward import gradients, sum_up
-from tinycnn.kernels.cpu.block_forward import combine, correlate_and_measure, finish, infer
-from tinycnn.kernels.cpu.convolution import BLOCKS, kernel_of, packed, turned_round
+from tinycnn.kernels.cpu.block_forward import (
+    DEAD,
+    combine,
+    correlate_and_measure,
+    finish,
+    infer,
+)
+from tinycnn.kernels.cpu.convolution import BLOCKS, add_blocks, kernel_of, packed, turned_round
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
 from tinycnn.kernels.cpu.vector import lanes
@@ -40,6 +47,7 @@ class Kept(NamedTuple):
     inv_std: Array
 
 
+@lru_cache(1024)
 def can_fuse(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> bool:
     """Whether the kernels here are made for such a convolution."""
     kernel = kernel_of(weight_shape)
@@ -81,7 +89,7 @@ def conv_block(
     windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
     kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), mean, inv_std)
     scale, shift = _scale_and_shift(kept, gamma, beta)
-    behind = rows, mean, scale, shift, way.pitch, relu, kept.peaks, kept.largest
+    behind = rows, mean, scale, shift, way.pitch, relu, _numbers(x), kept.peaks, kept.largest
     share(out.size, finish, len(x), *behind, out)
     return out, variance, len(x) * count, kept
 
@@ -112,11 +120,11 @@ def conv_block_grad(
     slope = (d_gamma * share_of * kept.inv_std * scale).astype(g.dtype)
     dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)
     blocks = min(n, BLOCKS)
-    dw = np.empty((blocks, *weight.shape), g.dtype)
-    given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu
+    of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
+    given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu, _numbers(g)
     weights, zeros = packed(turned_round(weight), None)
-    share(count * weight.size, gradients, blocks, *given, way, weights, zeros, back, dw, dx)
-    dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
+    share(count * weight.size, gradients, blocks, *given, way, weights, zeros, back, of_block, dx)
+    add_blocks(of_block, dw)
     d_x, d_beta = dx if wants_x else None, d_beta.astype(g.dtype)
     if gamma is None:
         return d_x, dw, d_beta, None, None
@@ -146,6 +154,7 @@ def conv_block_inference(
     return out
 
 
+@lru_cache(1024)
 def _ways(shape: Shape, weight_shape: Shape, geometry: Geometry) -> tuple[Plan, Plan]:
     """Forward over the image and back over the cotangent, with lines the same distance apart."""
     kernel = kernel_of(weight_shape)
@@ -160,6 +169,11 @@ def mirror(kernel: Pair, geometry: Geometry) -> Padding:
     reach = [d * (k - 1) for d, k in zip(geometry.dilation, kernel, strict=True)]
     top, bottom, left, right = geometry.padding
     return reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right
+
+
+def _numbers(like: Array) -> Array:
+    """Those that name a window's elements, and DEAD, to be loaded into vectors."""
+    return np.arange(DEAD + 1, dtype=like.dtype)
 
 
 def _size(way: Plan, pool: bool) -> Pair:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.block_forward import DEAD, STRETCH, between_lines, over_lanes
-from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time
-from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, clear
+from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.products import correlate, correlate_rows
 from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
 from tinycnn.kernels.cpu.vector import (
@@ -43,11 +43,11 @@ def sum_up(
     """Σ g · (y − mean) · inv_std and Σ g where it reaches the convolution, channel by channel."""
     norm = mean, scale, shift
     apart = peaks.shape[3] if index.size else pitch
-    plane = np.zeros((1, g.shape[2] * apart + LINE), g.dtype)
+    plane = np.zeros(g.shape[2] * apart + LINE, g.dtype)
     end, lane = g.shape[2] * apart, np.empty(lanes(g), g.dtype)
     for n in range(start, stop):
         for o in range(g.shape[1]):
-            spread(g[n, o : o + 1], apart, plane)
+            spread(g[n, o], apart, plane, 0)
             if index.size:
                 both = _pooled_sums(plane, peaks[n, o], index[n, o], mean, o, lane)
             else:
@@ -55,7 +55,7 @@ def sum_up(
             sums[0, n, o], sums[1, n, o] = both[0] * inv_std[o], both[1]
 
 
-@jit
+@part
 def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) -> Any:
     n, mean = lanes(g), broadcast(means, o)
     zero = subtract(mean, mean)
@@ -73,7 +73,7 @@ def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) 
     return product, total
 
 
-@jit
+@part
 def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
     n = lanes(g)
@@ -105,6 +105,7 @@ def gradients(
     level: Any,
     slope: Any,
     relu: bool,
+    numbers: Any,
     way: Any,
     weights: Any,
     zeros: Any,
@@ -114,16 +115,16 @@ def gradients(
 ) -> None:
     """The convolution's gradients for blocks of images, whose cotangents are laid out one by one
     as long rows that serve both."""
-    norm, numbers = (mean, scale, shift, level, slope), np.arange(4).astype(g.dtype)
+    norm = mean, scale, shift, level, slope
     together, plane = at_a_time(way), back.lines * back.pitch
     images = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, back.size + 4 * plane), g.dtype)
-    given = np.zeros((1, g.shape[2] * index.shape[3] + LINE), g.dtype)
+    given = np.zeros(g.shape[2] * index.shape[3] + LINE, g.dtype)
     out = np.empty((len(zeros), back.height * back.pitch + LINE), g.dtype)
     sums = np.empty((rows.shape[1], len(way.offsets), lanes(x)), x.dtype)
     origin = back.top * back.pitch + back.left
     for block in range(start, stop):
-        sums[:] = 0
+        clear(sums)
         first, end = len(g) * block // len(dw), len(g) * (block + 1) // len(dw)
         for some in range(first, end, together):
             count = min(together, end - some)
@@ -133,10 +134,10 @@ def gradients(
                 for o in range(g.shape[1]):
                     there = o * plane + origin
                     if index.size:
-                        spread(g[n, o : o + 1], index.shape[3], given)
+                        spread(g[n, o], index.shape[3], given, 0)
                         _unpool(given, rows[n], index[n], o, norm, numbers, way, cotangent, there)
                     else:
-                        spread(g[n, o : o + 1], way.pitch, cotangent[there:].reshape(1, -1))
+                        spread(g[n, o], way.pitch, cotangent, there)
                         _undo(rows[n], o, norm, relu, way, cotangent, there)
                     between_lines(cotangent, there, way, g.dtype.type(0))
                 if dx.size:
@@ -146,14 +147,14 @@ def gradients(
         add_lanes(sums, dw[block])
 
 
-@jit
+@part
 def _vectors(norm: Any, o: int) -> Any:
     mean, scale, shift, level, slope = norm
     first = broadcast(mean, o), broadcast(scale, o), broadcast(shift, o)
     return (*first, broadcast(level, o), broadcast(slope, o))
 
 
-@jit
+@part
 def _undo(rows: Any, o: int, norm: Any, relu: bool, way: Any, out: Any, there: int) -> None:
     """The convolution's cotangent in the place of the block's, for a channel: less its mean and
     its part along y."""
@@ -167,7 +168,7 @@ def _undo(rows: Any, o: int, norm: Any, relu: bool, way: Any, out: Any, there: i
         store(out, there + t, subtract(multiply_add(h, scale, zero), along))
 
 
-@jit
+@part
 def _unpool(
     g: Any,
     rows: Any,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.products import correlate
 from tinycnn.kernels.cpu.rows import LANES, LINE, lay_out, take
 from tinycnn.kernels.cpu.vector import (
@@ -41,17 +41,16 @@ def correlate_and_measure(
     statistics: Any,
 ) -> None:
     """The convolution of some images, and the statistics of their channels if wanted."""
-    row, lane, flat = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype), rows.reshape(-1)
+    row, lane = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
         correlate(row, way.offsets, weights, bias, way.length, rows[n])
         for o in range(statistics.shape[2]):
-            at = (n * rows.shape[1] + o) * rows.shape[2]
-            moments = _moments(flat, at, way, lane)
+            moments = _moments(rows[n, o], 0, way, lane)
             statistics[0, n, o], statistics[1, n, o] = moments
 
 
-@jit
+@part
 def _moments(rows: Any, start: int, way: Any, lane: Any) -> Any:
     """Mean and sum of squared deviations of a channel that begins at `start`. Of several sums
     side by side each waits for itself alone."""
@@ -110,9 +109,12 @@ def combine(
     means, squares = statistics
     images = len(means)
     for o in range(len(mean)):
-        centre = means[:, o].sum() / images
-        within = squares[:, o].sum() / (images * count)
-        between = ((means[:, o] - centre) ** 2).sum() / images
+        centre = within = between = 0.0
+        for n in range(images):
+            centre += means[n, o] / images
+            within += squares[n, o] / (images * count)
+        for n in range(images):
+            between += (means[n, o] - centre) ** 2 / images
         mean[o], variance[o] = centre, within + between
         inv_std[o] = 1 / np.sqrt(within + between + eps)
 
@@ -127,12 +129,13 @@ def finish(
     shift: Any,
     pitch: int,
     relu: bool,
+    numbers: Any,
     peaks: Any,
     index: Any,
     out: Any,
 ) -> None:
     """All that is behind the convolution, for some images."""
-    norm, numbers = (mean, scale, shift), np.arange(5).astype(rows.dtype)
+    norm = mean, scale, shift
     if index.size:
         lines = np.empty((out.shape[1], peaks.shape[2] * peaks.shape[3]), out.dtype)
     else:
@@ -146,7 +149,7 @@ def finish(
         take(lines, peaks.shape[3] if index.size else pitch, out[n])
 
 
-@jit
+@part
 def _normalize(rows: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
     """Of one channel; its lines stay as far apart as they are."""
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
@@ -156,7 +159,7 @@ def _normalize(rows: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> 
         store(out, t, if_at_most(z, zero, zero, z) if relu else z)
 
 
-@jit
+@part
 def _pool(
     rows: Any,
     n: int,
@@ -194,14 +197,14 @@ def _pool(
             store(out, (o * height + i) * width + j, z)
 
 
-@jit
+@part
 def _pairs(row: Any, t: int) -> Any:
     """The first elements of neighbouring pairs, and the second ones."""
     a, b = load(row, t), load(row, t + lanes(row))
     return evens(a, b), odds(a, b)
 
 
-@jit
+@part
 def _larger(a: Any, b: Any) -> Any:
     return if_larger(a, b, a, b)
 
@@ -237,7 +240,7 @@ def infer(
         take(lines, width if width else way.pitch, out[n])
 
 
-@jit
+@part
 def _pool_maxima(
     rows: Any, o: int, norm: Any, pitch: int, relu: bool, width: int, out: Any
 ) -> None:

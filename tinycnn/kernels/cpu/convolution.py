@@ -8,7 +8,7 @@ import numpy as np
 
 from tinycnn.kernels import memory, reference
 from tinycnn.kernels.cpu.jit import jit, same_dtype, share
-from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack, up
+from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
@@ -109,19 +109,21 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     if g.shape != (len(x), weight_shape[0], way.height, way.width):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     blocks = min(len(x), BLOCKS)
-    dw = np.empty((blocks, *weight_shape), g.dtype)
+    of_block = np.empty((blocks, *weight_shape), g.dtype)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
-    share(g.size * len(way.offsets), _conv2d_weight_grad, blocks, g, x, way, dw)
-    dw = dw.sum(0, dtype=np.float64).astype(g.dtype)
+    share(g.size * len(way.offsets), _conv2d_weight_grad, blocks, g, x, way, of_block)
+    dw = np.empty(weight_shape, g.dtype)
     # between the image's lines zeros meet inputs: an infinity there spreads too far
-    if not np.isfinite(dw).all():
+    if not add_blocks(of_block, dw):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     return dw
 
 
 def packed(weight: Array, bias: Array | None) -> tuple[Array, Array]:
     """Weights (O/4, K, 4), and as many biases; zeros fill them up."""
-    weights = pack(np.asarray(weight, order="C"))
+    o, elements = len(weight), weight.size // len(weight)
+    weights = np.zeros((-(-o // 4), elements, 4), weight.dtype)
+    pack(np.asarray(weight, order="C"), weights)
     biases = np.zeros(4 * len(weights), weight.dtype)
     if bias is not None:
         biases[: len(bias)] = bias
@@ -159,20 +161,20 @@ def _conv2d(start: int, stop: int, x: Any, weights: Any, bias: Any, way: Any, y:
 
 @jit
 def _conv2d_weight_grad(start: int, stop: int, g: Any, x: Any, way: Any, dw: Any) -> None:
-    together, channels = at_a_time(way), up(g.shape[1], 4)
+    together, channels = at_a_time(way), (g.shape[1] + 3) // 4 * 4
     plane = way.height * way.pitch + LANES
     rows = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, channels * plane + LINE), g.dtype)
     sums = np.empty((channels, len(way.offsets), lanes(x)), x.dtype)
     for block in range(start, stop):
-        sums[:] = 0
+        clear(sums)
         first, end = len(x) * block // len(dw), len(x) * (block + 1) // len(dw)
         for some in range(first, end, together):
             images = min(together, end - some)
             for m in range(images):
                 lay_out(x[some + m], way, rows[m])
-                by_channel = cotangents[m, : channels * plane].reshape(channels, plane)
-                spread(g[some + m], way.pitch, by_channel)
+                for o in range(g.shape[1]):
+                    spread(g[some + m, o], way.pitch, cotangents[m], o * plane)
             correlate_rows(cotangents, images, plane, 0, rows, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])
 
@@ -184,10 +186,39 @@ def at_a_time(way: Any) -> int:
 
 
 @jit
+def clear(sums: Any) -> None:
+    """Begin at 0."""
+    for o in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            for lane in range(sums.shape[2]):
+                sums[o, k, lane] = 0
+
+
+@jit
 def add_lanes(sums: Any, dw: Any) -> None:
     """The sums (O, K, lanes) over their lanes, as a weight (O, C, kh, kw)."""
-    elements = dw.size // len(dw)
-    flat = dw.reshape(len(dw), elements)
-    for o in range(len(dw)):
-        for k in range(elements):
-            flat[o, k] = sums[o, k].sum()
+    outputs, channels, height, width = dw.shape
+    for o in range(outputs):
+        for c in range(channels):
+            for i in range(height):
+                for j in range(width):
+                    total = dw.dtype.type(0)
+                    for lane in range(sums.shape[2]):
+                        total += sums[o, (c * height + i) * width + j, lane]
+                    dw[o, c, i, j] = total
+
+
+@jit
+def add_blocks(of_block: Any, dw: Any) -> bool:
+    """The sum over blocks of images, in float64, and whether all of it is finite."""
+    finite = True
+    for o in range(dw.shape[0]):
+        for c in range(dw.shape[1]):
+            for i in range(dw.shape[2]):
+                for j in range(dw.shape[3]):
+                    total = 0.0
+                    for block in range(len(of_block)):
+                        total += of_block[block, o, c, i, j]
+                    dw[o, c, i, j] = total
+                    finite &= np.isfinite(total)
+    return finite

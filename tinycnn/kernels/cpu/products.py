@@ -8,8 +8,6 @@ loop does that has to fetch and put back what it adds to.
 
 from typing import Any
 
-import numpy as np
-
 from tinycnn.kernels.cpu.jit import jit
 from tinycnn.kernels.cpu.vector import broadcast, lanes, load, multiply_add, store
 
@@ -18,21 +16,15 @@ VECTORS = 3  # of results for each of four channels
 
 
 @jit
-def up(n: int, multiple: int) -> int:
-    """n, or what is missing to the next multiple more."""
-    return (n + multiple - 1) // multiple * multiple
-
-
-@jit
-def pack(weight: Any) -> Any:
-    """(O, …) to (O/4, K, 4): the weights of four channels that are needed together."""
-    elements = weight.size // weight.shape[0]
-    flat = weight.reshape(weight.shape[0], elements)
-    packed = np.zeros((up(len(flat), 4) // 4, elements, 4), weight.dtype)
-    for o in range(len(flat)):
-        for k in range(elements):
-            packed[o // 4, k, o % 4] = flat[o, k]
-    return packed
+def pack(weight: Any, packed: Any) -> None:
+    """(O, C, kh, kw) to zeros (O/4, K, 4): the weights of four channels are needed together."""
+    outputs, channels, height, width = weight.shape
+    for o in range(outputs):
+        for c in range(channels):
+            for i in range(height):
+                for j in range(width):
+                    k = (c * height + i) * width + j
+                    packed[o // 4, k, o % 4] = weight[o, c, i, j]
 
 
 @jit

@@ -110,10 +110,9 @@ def take(rows: Any, pitch: int, image: Any) -> None:
 
 
 @jit
-def spread(image: Any, pitch: int, rows: Any) -> None:
-    """Copy an image (C, H, W) to rows of its channels, to where its lines are in a long row."""
-    for c in range(image.shape[0]):
-        for i in range(image.shape[1]):
-            line, there = rows[c, i * pitch :], image[c, i]
-            for j in range(len(there)):
-                line[j] = there[j]
+def spread(plane: Any, pitch: int, row: Any, start: int) -> None:
+    """Copy a plane (H, W) to a row from `start` on, its lines `pitch` apart."""
+    for i in range(plane.shape[0]):
+        there = row[start + i * pitch :]
+        for j in range(plane.shape[1]):
+            there[j] = plane[i, j]

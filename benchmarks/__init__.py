@@ -1,0 +1,1 @@
+"""tinycnn beside PyTorch, JAX and MyGrad: see `python -m benchmarks --help`."""

@@ -1,0 +1,45 @@
+"""A step of gradient descent in one pass over memory."""
+
+from typing import Any
+
+import numpy as np
+
+from tinycnn.kernels import reference
+from tinycnn.kernels.cpu.jit import jit, same_dtype
+from tinycnn.kernels.types import Array
+
+
+def sgd_step(
+    p: Array,
+    g: Array,
+    velocity: Array | None,
+    lr: float,
+    momentum: float,
+    share: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    """v ← momentum · v + share · (g + weight_decay · p), then p ← p − lr · v, both in place."""
+    contiguous = p.flags.c_contiguous and (velocity is None or velocity.flags.c_contiguous)
+    if not contiguous or not same_dtype(p, g, velocity) or p.shape != g.shape:
+        settings = lr, momentum, share, weight_decay, nesterov
+        return reference.sgd_step(p, g, velocity, *settings)
+    numbers = np.array((lr, momentum, share, weight_decay), p.dtype)
+    g, v = g.ravel(), (p if velocity is None else velocity).ravel()
+    _step(p.ravel(), g, v, numbers, velocity is not None, nesterov)
+    return None
+
+
+@jit
+def _step(p: Any, g: Any, v: Any, numbers: Any, remembers: bool, nesterov: bool) -> None:
+    lr, momentum, share, weight_decay = numbers
+    if not remembers:
+        for i in range(len(p)):
+            p[i] -= lr * (g[i] + weight_decay * p[i])
+        return
+    ahead, behind = (share * 0 + 1, momentum) if nesterov else (share * 0, share * 0 + 1)
+    for i in range(len(p)):
+        slope = g[i] + weight_decay * p[i]
+        velocity = momentum * v[i] + share * slope
+        v[i] = velocity
+        p[i] -= lr * (ahead * slope + behind * velocity)
