@@ -157,6 +157,7 @@ class _Pool:
             if call.errors.qsize() < parts:
                 worker.await_back()
         errors = [call.errors.get() for _ in range(parts)]
+        call.arguments = ()  # a worker that comes too late shall not hold the caller's arrays
         for error in errors:
             if error is not None:
                 raise error
