@@ -103,7 +103,8 @@ class _Worker:
     def __init__(self, place: int) -> None:
         from tinycnn.kernels.cpu.waiting import LOOKS, wait
 
-        self.calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self.call: _Call | None = None  # the last one; whoever comes late has missed the others
+        self.bell: SimpleQueue[None] = SimpleQueue()
         self.given = 0  # calls so far
         self.told, self.back = np.zeros((2, 1), np.int64)  # calls given and done, for `wait`
         # The caller needs the interpreter's lock until its own part is under way, and so do the
@@ -115,9 +116,11 @@ class _Worker:
         self.thread.start()
 
     def give(self, call: _Call | None) -> None:
-        """Put a call into the queue."""
-        self.calls.put(call)
+        """Let it help with this call from now on, or end."""
+        self.call = call
         self.given += 1
+        if self.bell.empty():
+            self.bell.put(None)
 
     def await_back(self) -> None:
         """Look out until it has done with the calls given and needs the lock no more."""
@@ -127,12 +130,11 @@ class _Worker:
         done = 0
         while True:
             self.wait(self.told, done + 1, self.back, done, self.looks, self.delay)
-            call = self.calls.get()
+            self.bell.get()
+            done, call = self.given, self.call
             if call is None:
                 return
             call.work(-1)
-            del call  # and with it the caller's arrays
-            done += 1
 
 
 class _Pool:
@@ -152,18 +154,17 @@ class _Pool:
         for worker in chosen:
             worker.told[0] = worker.given
         call.work(0)
-        parts = helpers + 1
         for worker in chosen:
-            if call.errors.qsize() < parts:
+            if call.errors.qsize() <= helpers:
                 worker.await_back()
-        errors = [call.errors.get() for _ in range(parts)]
-        call.arguments = ()  # a worker that comes too late shall not hold the caller's arrays
+        errors = [call.errors.get() for _ in range(helpers + 1)]
         for error in errors:
             if error is not None:
                 raise error
 
     def stop(self) -> None:
         """Let the workers end."""
+        self.lock.acquire()  # for good: whoever comes later does its work alone
         for worker in self.workers:
             worker.give(None)
         for worker in self.workers:
@@ -185,9 +186,11 @@ def share(work: int, body: Callable[..., None], count: int, *arguments: Any) -> 
     if parts < 2 or not pool.lock.acquire(False):
         body(0, count, *arguments)
         return
+    call = _Call(body, count, parts, arguments)
     try:
-        pool.run(_Call(body, count, parts, arguments), parts - 1)
+        pool.run(call, parts - 1)
     finally:
+        call.parts, call.arguments = [], ()  # a worker may keep the call
         pool.lock.release()
 
 

@@ -122,8 +122,8 @@ def conv_block_grad(
     blocks = min(n, BLOCKS)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
     given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu, _numbers(g)
-    weights, zeros = packed(turned_round(weight), None)
-    share(count * weight.size, gradients, blocks, *given, way, weights, zeros, back, of_block, dx)
+    weights, no_bias = packed(turned_round(weight), None)
+    share(count * weight.size, gradients, blocks, *given, way, weights, no_bias, back, of_block, dx)
     add_blocks(of_block, dw)
     d_x, d_beta = dx if wants_x else None, d_beta.astype(g.dtype)
     if gamma is None:

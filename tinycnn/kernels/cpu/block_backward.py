@@ -21,6 +21,7 @@ from tinycnn.kernels.cpu.vector import (
     multiply_add,
     store,
     subtract,
+    zeros,
 )
 
 
@@ -58,7 +59,7 @@ def sum_up(
 @part
 def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) -> Any:
     n, mean = lanes(g), broadcast(means, o)
-    zero = subtract(mean, mean)
+    zero = zeros(g)
     lane[0] = DEAD
     dead = broadcast(lane, 0)
     product = total = 0.0
@@ -77,7 +78,7 @@ def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) 
 def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
     n = lanes(g)
-    zero = subtract(mean, mean)
+    zero = zeros(g)
     product = total = 0.0
     for start in range(0, end, STRETCH):
         p = s = zero
@@ -108,7 +109,7 @@ def gradients(
     numbers: Any,
     way: Any,
     weights: Any,
-    zeros: Any,
+    no_bias: Any,
     back: Any,
     dw: Any,
     dx: Any,
@@ -120,7 +121,7 @@ def gradients(
     images = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, back.size + 4 * plane), g.dtype)
     given = np.zeros(g.shape[2] * index.shape[3] + LINE, g.dtype)
-    out = np.empty((len(zeros), back.height * back.pitch + LINE), g.dtype)
+    out = np.empty((len(no_bias), back.height * back.pitch + LINE), g.dtype)
     sums = np.empty((rows.shape[1], len(way.offsets), lanes(x)), x.dtype)
     origin = back.top * back.pitch + back.left
     for block in range(start, stop):
@@ -141,7 +142,7 @@ def gradients(
                         _undo(rows[n], o, norm, relu, way, cotangent, there)
                     between_lines(cotangent, there, way, g.dtype.type(0))
                 if dx.size:
-                    correlate(cotangent, back.offsets, weights, zeros, back.length, out)
+                    correlate(cotangent, back.offsets, weights, no_bias, back.length, out)
                     take(out, back.pitch, dx[n])
             correlate_rows(cotangents, count, plane, origin, images, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])
@@ -159,7 +160,7 @@ def _undo(rows: Any, o: int, norm: Any, relu: bool, way: Any, out: Any, there: i
     """The convolution's cotangent in the place of the block's, for a channel: less its mean and
     its part along y."""
     mean, scale, shift, level, slope = _vectors(norm, o)
-    zero = subtract(mean, mean)
+    zero = zeros(rows)
     for t in range(0, way.height * way.pitch, lanes(rows)):
         h, y = load(out, there + t), subtract(load(rows, o * rows.shape[1] + t), mean)
         if relu:
@@ -182,7 +183,7 @@ def _unpool(
 ) -> None:
     """The same where only the largest of each window has got one."""
     mean, scale, _, level, slope = _vectors(norm, o)
-    zero, n = broadcast(numbers, 0), lanes(g)
+    zero, n = zeros(g), lanes(g)
     height, width = index.shape[1:]
     for i in range(way.height):
         line, to = o * rows.shape[1] + i * way.pitch, there + i * way.pitch

@@ -23,6 +23,7 @@ from tinycnn.kernels.cpu.vector import (
     odds,
     store,
     subtract,
+    zeros,
 )
 
 DEAD = 4
@@ -55,9 +56,8 @@ def _moments(rows: Any, start: int, way: Any, lane: Any) -> Any:
     """Mean and sum of squared deviations of a channel that begins at `start`. Of several sums
     side by side each waits for itself alone."""
     end, count, n = start + way.height * way.pitch, way.height * way.width, lanes(rows)
-    lane[0] = 0
-    zero = broadcast(lane, 0)
-    between_lines(rows, start, way, lane[0])
+    zero = zeros(rows)
+    between_lines(rows, start, way, rows.dtype.type(0))
     total = rest = squares = 0.0
     for first in range(start, end, STRETCH):
         a = b = c = d = zero
@@ -153,7 +153,7 @@ def finish(
 def _normalize(rows: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
     """Of one channel; its lines stay as far apart as they are."""
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
-    zero, start = subtract(mean, mean), o * rows.shape[1]
+    zero, start = zeros(rows), o * rows.shape[1]
     for t in range(start, start + end, lanes(rows)):
         z = multiply_add(subtract(load(rows, t), mean), scale, shift)
         store(out, t, if_at_most(z, zero, zero, z) if relu else z)
@@ -174,7 +174,7 @@ def _pool(
 ) -> None:
     """One channel. NaN wins against every number, and the first of equals."""
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
-    zero, dead = broadcast(numbers, 0), broadcast(numbers, DEAD)
+    zero, dead = zeros(rows), broadcast(numbers, DEAD)
     one, two, three = broadcast(numbers, 1), broadcast(numbers, 2), broadcast(numbers, 3)
     channels, height, width = peaks.shape[1:]
     for i in range(height):
@@ -246,7 +246,7 @@ def _pool_maxima(
 ) -> None:
     """The same as `_pool` where only the maxima are wanted."""
     mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
-    zero = subtract(mean, mean)
+    zero = zeros(rows)
     for at in range(o * out.shape[1], (o + 1) * out.shape[1], width):
         line = o * rows.shape[1] + 2 * (at - o * out.shape[1]) // width * pitch
         for j in range(0, width, lanes(rows)):

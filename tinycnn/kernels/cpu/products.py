@@ -8,11 +8,12 @@ loop does that has to fetch and put back what it adds to.
 
 from typing import Any
 
-from tinycnn.kernels.cpu.jit import jit
-from tinycnn.kernels.cpu.vector import broadcast, lanes, load, multiply_add, store
+from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.vector import add, broadcast, lanes, load, multiply_add, store, zeros
 
 TILE = 1024  # positions whose inputs and cotangents stay in the cache while all k are summed
 VECTORS = 3  # of results for each of four channels
+TERMS = 144  # of a sum that are added one by one; the sums of such stretches round less
 
 
 @jit
@@ -43,31 +44,39 @@ def _four_channels(
     row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any
 ) -> None:
     """Three vectors of positions in each of the channels o to o + 3."""
-    n = lanes(row)
-    a0 = a1 = a2 = broadcast(bias, o)
-    b0 = b1 = b2 = broadcast(bias, o + 1)
-    c0 = c1 = c2 = broadcast(bias, o + 2)
-    d0 = d1 = d2 = broadcast(bias, o + 3)
-    elements = weights.shape[1]
-    for k in range(elements):
-        at = t + offsets[k]
-        x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)
-        four = o * elements + 4 * k  # where the weights of four channels lie
-        w = broadcast(weights, four)
-        a0, a1, a2 = multiply_add(w, x0, a0), multiply_add(w, x1, a1), multiply_add(w, x2, a2)
-        w = broadcast(weights, four + 1)
-        b0, b1, b2 = multiply_add(w, x0, b0), multiply_add(w, x1, b1), multiply_add(w, x2, b2)
-        w = broadcast(weights, four + 2)
-        c0, c1, c2 = multiply_add(w, x0, c0), multiply_add(w, x1, c1), multiply_add(w, x2, c2)
-        w = broadcast(weights, four + 3)
-        d0, d1, d2 = multiply_add(w, x0, d0), multiply_add(w, x1, d1), multiply_add(w, x2, d2)
-    for i, (first, second, third) in enumerate(
-        ((a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2))
-    ):
-        at = (o + i) * out.shape[1] + t
-        store(out, at, first)
-        store(out, at + n, second)
-        store(out, at + 2 * n, third)
+    n, elements = lanes(row), weights.shape[1]
+    zero = zeros(row)
+    for first in range(0, elements, TERMS):
+        a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zero
+        for k in range(first, min(first + TERMS, elements)):
+            at = t + offsets[k]
+            x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)
+            four = o * elements + 4 * k  # where the weights of four channels lie
+            w = broadcast(weights, four)
+            a0, a1, a2 = multiply_add(w, x0, a0), multiply_add(w, x1, a1), multiply_add(w, x2, a2)
+            w = broadcast(weights, four + 1)
+            b0, b1, b2 = multiply_add(w, x0, b0), multiply_add(w, x1, b1), multiply_add(w, x2, b2)
+            w = broadcast(weights, four + 2)
+            c0, c1, c2 = multiply_add(w, x0, c0), multiply_add(w, x1, c1), multiply_add(w, x2, c2)
+            w = broadcast(weights, four + 3)
+            d0, d1, d2 = multiply_add(w, x0, d0), multiply_add(w, x1, d1), multiply_add(w, x2, d2)
+        at, pitch = o * out.shape[1] + t, out.shape[1]
+        _put(out, at, bias, o, first, a0, a1, a2)
+        _put(out, at + pitch, bias, o + 1, first, b0, b1, b2)
+        _put(out, at + 2 * pitch, bias, o + 2, first, c0, c1, c2)
+        _put(out, at + 3 * pitch, bias, o + 3, first, d0, d1, d2)
+
+
+@part
+def _put(out: Any, at: int, bias: Any, o: int, first: int, x0: Any, x1: Any, x2: Any) -> None:
+    """The first sum with the bias; a later one on top of those before."""
+    n = lanes(out)
+    y0 = y1 = y2 = broadcast(bias, o)
+    if first:
+        y0, y1, y2 = load(out, at), load(out, at + n), load(out, at + 2 * n)
+    store(out, at, add(x0, y0))
+    store(out, at + n, add(x1, y1))
+    store(out, at + 2 * n, add(x2, y2))
 
 
 @jit

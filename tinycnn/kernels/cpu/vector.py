@@ -45,6 +45,11 @@ def broadcast(array: Any, i: Any) -> Any:
     return np.full(lanes(array), array.reshape(-1)[i])
 
 
+def zeros(array: Any) -> Any:
+    """0 in every lane, of the array's type."""
+    return np.zeros(lanes(array), array.dtype)
+
+
 def add(a: Any, b: Any) -> Any:
     """a + b, lane by lane."""
     return a + b
@@ -157,6 +162,16 @@ def _broadcast(typing: Any, array: Any, i: Any) -> Any:
     return vector(array, types.intp), write
 
 
+@intrinsic
+def _zeros(typing: Any, array: Any) -> Any:
+    vector = Vector(array.dtype)
+
+    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_value_type(vector), None)
+
+    return vector(array), write
+
+
 def _shuffle(builder: Any, a: Any, b: Any, picked: Any) -> Any:
     """The lanes of a and b behind each other, by number."""
     numbers = ir.Constant(ir.VectorType(ir.IntType(32), len(picked)), list(picked))
@@ -203,6 +218,7 @@ def _lanes(array: Any) -> Any:
 _compile(load, _load)
 _compile(store, _store)
 _compile(broadcast, _broadcast)
+_compile(zeros, _zeros)
 _compile_between_vectors(add, lambda b, x, y: b.fadd(x, y))
 _compile_between_vectors(subtract, lambda b, x, y: b.fsub(x, y))
 _compile_between_vectors(multiply_add, _fma)
