@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinycnn as tc
 import tinycnn.kernels.cpu.jit as compiler
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.types import Geometry
@@ -125,6 +126,12 @@ def relu_grad(draw, dtype):
     return x[::-1], x
 
 
+@st.composite
+def add_relu(draw, dtype):
+    (x,) = draw(relu(dtype))
+    return x, x[::-1]
+
+
 ARGUMENTS = (
     conv2d,
     conv2d_input_grad,
@@ -136,6 +143,7 @@ ARGUMENTS = (
     batch_norm_grad,
     relu,
     relu_grad,
+    add_relu,
 )
 
 
@@ -206,7 +214,22 @@ def network_calls(dtype=np.float32, n=9):
         "batch_norm_grad": (x[::-1], x, *vectors[:3]),
         "relu": (x,),
         "relu_grad": (x[::-1], x),
+        "add_relu": (x[::-1], x),
     }
+
+
+def blocks():
+    """What the fused kernels give, forward, backward and in use."""
+    x, w, b, _ = network_calls()["conv2d"]
+    whole = network_calls()["conv2d_input_grad"][0]
+    results = []
+    for gamma, pool in ((b, True), (b, False), (None, True), (None, False)):
+        g = whole[:, :, ::2, :44:2] if pool else whole
+        out, variance, _, kept = cpu.conv_block(x, w, b, gamma, gamma, 1e-5, SAME, True, pool)
+        found = cpu.conv_block_grad(g, x, w, gamma, gamma, SAME, True, kept, True)
+        in_use = cpu.conv_block_inference(x, w, b, b, b, b, SAME, True, pool)
+        results += [out, variance, in_use, *(d for d in found if d is not None)]
+    return results
 
 
 @pytest.mark.parametrize("strategy", ARGUMENTS, ids=lambda s: s.__name__)
@@ -220,12 +243,25 @@ def test_the_number_of_threads_does_not_show_in_the_bits(strategy, monkeypatch):
     assert all(result == results[0] for result in results)
 
 
+def test_the_number_of_threads_does_not_show_in_the_bits_of_a_block(monkeypatch):
+    before, results = tc.get_num_threads(), []
+    monkeypatch.setattr("tinycnn.kernels.threads.WORTH_SHARING", 1)
+    try:
+        for threads in (1, 2, 3, 7):
+            tc.set_num_threads(threads)
+            results.append([y.tobytes() for y in blocks()])
+    finally:
+        tc.set_num_threads(before)
+    assert all(result == results[0] for result in results)
+
+
 def test_kernels_may_be_called_from_several_threads_at_once(monkeypatch):
     monkeypatch.setattr("tinycnn.kernels.threads._number", 2)
     calls = network_calls()
 
     def all_kernels(_):
-        return [y.tobytes() for name in calls for y in call(cpu, name, calls[name])]
+        single = [y for name in calls for y in call(cpu, name, calls[name])]
+        return [y.tobytes() for y in (*single, *blocks())]
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(all_kernels, range(16)))
@@ -290,6 +326,8 @@ def test_a_kernel_compiles_where_no_cache_can_be_kept():
 
 PLAIN = """
 import numpy as np
+import tinycnn as tc
+from tinycnn import kernels, nn
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.types import Geometry
 x = np.round(np.random.default_rng(0).normal(size=(2, 2, 5, 5)), 1)
@@ -308,11 +346,28 @@ for name, *arguments in (
     ("batch_norm_grad", x[::-1], x, v, v, v),
     ("relu", x),
     ("relu_grad", x[::-1], x),
+    ("add_relu", x[::-1], x),
 ):
     ours, theirs = (np.array([*map(np.ravel, r if isinstance(r, tuple) else (r,))], object)
                     for r in (getattr(m, name)(*arguments) for m in (cpu, reference)))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.astype(float), b.astype(float), 1e-12, 1e-12, err_msg=name)
+def block(*behind):
+    tc.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), *behind).double()
+    image = tc.tensor(np.nan_to_num(x), requires_grad=True)
+    y = model(image)
+    y.backward(tc.tensor(np.cos(y.array)))
+    with tc.no_grad():
+        in_use = model.eval()(image)
+    return [v.array for v in (y, in_use, image.grad, *(p.grad for p in model.parameters()))]
+norm, relu, pool = lambda: nn.BatchNorm2d(5), nn.ReLU, lambda: nn.MaxPool2d(2)
+for behind in (norm, relu, pool), (norm, relu), (norm, pool), (relu, pool), (norm,), (relu,):
+    ours = block(*(layer() for layer in behind))
+    with kernels.use("reference"):
+        theirs = block(*(layer() for layer in behind))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, 1e-12, 1e-12, err_msg=str(behind))
 assert type(cpu.relu.__globals__["_relu"]).__name__ == "function"
 """
 

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinycnn as tc
 from tinycnn.kernels import memory
 from tinycnn.kernels.memory import ALIGNMENT, SMALL, empty, peak_memory
+from tinycnn.models import build
 
 LARGE = (50, 1000)  # of float32: 200,000 bytes
 
@@ -157,6 +160,25 @@ def test_threads_never_get_the_same_memory():
         assert all(pool.map(fill, range(1, 9)))
 
 
+def test_from_the_second_step_on_training_allocates_nothing_large(shelves):
+    network = build("exercise", (1, 60, 60))
+    optimizer = tc.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    images, labels = tc.randn(32, 1, 60, 60), tc.tensor(np.ones((32, 1), np.float32))
+
+    def step():
+        optimizer.zero_grad()
+        tc.nn.functional.binary_cross_entropy_with_logits(network(images), labels).backward()
+        optimizer.step()
+
+    step()
+    tracemalloc.start()
+    step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert unused(shelves) > 8 << 20
+    assert peak < 2 << 20
+
+
 FORK = """
 import os
 import numpy as np
@@ -176,6 +198,7 @@ assert (x == 1).all()
 AT_THE_END = """
 import ctypes, json
 import numpy as np
+import tinycnn as tc
 from tinycnn.kernels import memory
 json.kept = memory.empty((100, 1000), np.float32)
 json.cycle = [memory.empty((100, 1000), np.float32)]

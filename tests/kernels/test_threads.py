@@ -142,13 +142,33 @@ def test_an_interruption_reaches_the_caller_and_leaves_the_threads_of_use():
 def test_arrays_are_let_go_when_the_work_is_done():
     tc.set_num_threads(2)
     x = np.zeros(10)
-
     before = sys.getrefcount(x)
     barrier = threading.Barrier(2)
     share(PLENTY, lambda start, stop, x: barrier.wait(timeout=20), 2, x)
     deadline = time.monotonic() + 10
     while sys.getrefcount(x) > before:  # a worker that has lost its core is a little late
         assert time.monotonic() < deadline
+
+
+def test_a_thread_that_is_late_holds_on_to_nothing_and_helps_again_when_it_is_back(monkeypatch):
+    tc.set_num_threads(2)
+    share(PLENTY, meeting(2), 2)
+    worker, back = threads._pool.workers[0], threading.Event()
+
+    def stay_away(*_):
+        if threading.current_thread() is worker.thread:
+            back.wait(timeout=20)
+
+    monkeypatch.setattr(worker, "wait", stay_away)
+    share(PLENTY, meeting(2), 2)
+    x = np.zeros(10)
+    before = sys.getrefcount(x)
+    for _ in range(5):
+        share(PLENTY, lambda start, stop, x: None, 2, x)
+    assert sys.getrefcount(x) == before
+    assert worker.bell.qsize() <= 1
+    back.set()
+    share(PLENTY, meeting(2), 2)
 
 
 def test_several_threads_may_share_their_work_at_once():

@@ -3,8 +3,9 @@
 Two cores that split a kernel of 100 µs gain 50 µs, unless the second must first be woken: a thread
 that sleeps needs 50 µs to come to, and a step of training calls some fifteen such kernels. So a
 worker that has nothing to do looks out for the next call for a millisecond, outside the
-interpreter's lock, before it goes to sleep. What is right does not hang on that: calls and results
-go through queues, and looking out merely keeps both sides awake.
+interpreter's lock, before it goes to sleep. What is right does not hang on that: parts are taken
+from a list and results wait in a queue, looking out merely keeps both sides awake. Nor does a
+caller wait for a worker that comes late; it takes that one's part, too.
 """
 
 import atexit

@@ -63,7 +63,8 @@ def _two_by_two(pool: Any) -> bool:
 
 
 def _unwatched(layer: Module) -> bool:
-    return not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+    hooks = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
+    return not hooks and "forward" not in layer.__dict__
 
 
 def _block(conv: Conv2d, behind: dict[type[Module], Any], x: Any) -> Tensor | None:
@@ -74,7 +75,8 @@ def _block(conv: Conv2d, behind: dict[type[Module], Any], x: Any) -> Tensor | No
         settings = layer.training, layer.momentum, layer.eps
         norm = Norm(*running, layer.weight, layer.bias, *settings)
     padding = tuple(conv.padding) if isinstance(conv.padding, list) else conv.padding
-    geometry = geometry_of(conv.kernel_size, conv.stride, padding, conv.dilation, conv.groups)
+    kernel = conv.weight.shape[2:]
+    geometry = geometry_of(kernel, conv.stride, padding, conv.dilation, conv.groups)
     if not isinstance(x, Tensor) or not can_fuse(x, conv.weight, conv.bias, norm, geometry):
         return None
     if layer is not None and layer.training:

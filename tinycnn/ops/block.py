@@ -45,14 +45,13 @@ def can_fuse(
     backend = kernels.of(x.array)
     if anomaly.watching() or not hasattr(backend, "conv_block"):
         return False
-    if norm is not None:
-        # to differentiate with fixed statistics is left to the operations
-        fixed = not norm.training and is_grad_enabled()
-        if fixed or norm.weight.shape != weight.shape[:1]:
-            return False
-    others = (weight, bias, *(norm[:4] if norm else ()))
-    same = all(other is None or other.dtype == x.dtype for other in others)
-    return same and backend.can_fuse(x.shape, weight.shape, geometry)
+    # to differentiate with fixed statistics is left to the operations
+    if norm is not None and not norm.training and is_grad_enabled():
+        return False
+    vectors = [v for v in (bias, *(norm[:4] if norm else ())) if v is not None]
+    if any(v.dtype != x.dtype or v.shape != weight.shape[:1] for v in vectors):
+        return False
+    return weight.dtype == x.dtype and backend.can_fuse(x.shape, weight.shape, geometry)
 
 
 def conv_block(
@@ -132,9 +131,10 @@ def _(
     values, settings = (x, weight, bias, gamma, beta), (eps, geometry, rectify, pool)
     if isinstance(x, Tensor):
         return _derived(g, values, settings, wanted)
-    if kept is not None:
+    backend = kernels.of(g)
+    if kept is not None and hasattr(backend, "conv_block_grad"):
         given = weight, gamma, beta, geometry, rectify, kept, wanted[0]
-        found = kernels.of(g).conv_block_grad(g, x, *given)
+        found = backend.conv_block_grad(g, x, *given)
         # zeros between the image's lines and around it may have met an infinity
         if np.isfinite(found[1]).all() and np.isfinite(weight).all():
             return found

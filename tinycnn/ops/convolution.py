@@ -118,7 +118,7 @@ def conv2d(
     return correlate(x, weight, bias, geometry)
 
 
-@lru_cache(256)
+@lru_cache(256, typed=True)
 def geometry_of(
     kernel: Pair, stride: Size, padding: Size | str, dilation: Size, groups: int
 ) -> Geometry:

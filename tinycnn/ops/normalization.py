@@ -89,6 +89,11 @@ def batch_norm(
             f"batch_norm: input has shape {tuple(x.shape)}, needs (N, {weight.shape[0]}, H, W)"
         )
     for other in (running_mean, running_var, weight, bias):
+        if other.shape != weight.shape:
+            raise ValueError(
+                f"batch_norm: a parameter has shape {tuple(other.shape)}, needs "
+                f"({weight.shape[0]},)"
+            )
         if other.dtype != x.dtype:
             raise TypeError(f"batch_norm: input is {x.dtype}, but a parameter {other.dtype}")
     if not training:

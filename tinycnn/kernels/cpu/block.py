@@ -114,10 +114,11 @@ def conv_block_grad(
     sums = np.empty((2, n, o))
     share(g.size, sum_up, n, g, *kept, scale, shift, way.pitch, relu, sums)
     d_gamma, d_beta = sums.sum(1)
-    # of the cotangent, batch norm takes away its mean and its part along y, if there is one
-    share_of = 1 / count if gamma is not None else 0.0
-    level = (d_beta * share_of * scale).astype(g.dtype)
-    slope = (d_gamma * share_of * kept.inv_std * scale).astype(g.dtype)
+    level = slope = np.zeros(o, g.dtype)
+    if gamma is not None:  # of the cotangent it takes away the mean and the part along y
+        with np.errstate(invalid="ignore", over="ignore"):  # an infinite cotangent is passed on
+            level = (d_beta / count * scale).astype(g.dtype)
+            slope = (d_gamma / count * kept.inv_std * scale).astype(g.dtype)
     dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)
     blocks = min(n, BLOCKS)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
