@@ -15,6 +15,7 @@ import numpy as np
 import tinycnn as tc
 from tinycnn import kernels, ops
 from tinycnn.grad_mode import complex_too, no_grad
+from tinycnn.kernels.types import Geometry
 from tinycnn.ops.convolution import conv2d_input_grad
 from tinycnn.tensor import Tensor
 
@@ -114,6 +115,7 @@ MASK = _rng.random((3, 4)) < 0.5
 LABELS = np.array([1, 0, 3])
 INDEX = np.array([[0, 2, 2], [3, 1, 1], [0, 0, 3]])
 BORDER = (1, 1, 1, 1)
+SAME = Geometry((1, 1), BORDER, (1, 1), 1)
 CHANNELWISE = ((1, (0, 2, 3)), (2, (0, 2, 3)))
 
 
@@ -230,7 +232,7 @@ IMAGES = [
     convolution("conv2d, groups", (2, 4, 4, 4), (4, 2, 3, 3), groups=2, padding=1),
     Operation(
         "conv2d_input_grad",
-        lambda g, w: conv2d_input_grad(g, w, (2, 2, 5, 5), (1, 1), BORDER, (1, 1), 1),
+        lambda g, w: conv2d_input_grad(g, w, (2, 2, 5, 5), SAME),
         (normal(2, 3, 5, 5), normal(3, 2, 3, 3)), images=(0,), stretched=((1, (0,)),), filters=(1,),
     ),
     Operation("batch_norm, training", batch_norm(True),

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.products import correlate
-from tinycnn.kernels.cpu.rows import LANES, LINE, lay_out, take
+from tinycnn.kernels.cpu.rows import LINE, lay_out, take
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
@@ -97,7 +97,7 @@ def between_lines(row: Any, start: int, way: Any, value: Any) -> None:
     for line in range(start, end, way.pitch):
         for t in range(line + way.width, line + way.pitch):
             row[t] = value
-    for t in range(end, end + 2 * LANES):
+    for t in range(end, end + LINE):
         row[t] = value
 
 
