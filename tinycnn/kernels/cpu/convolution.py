@@ -11,7 +11,7 @@ from tinycnn.kernels.cpu.jit import jit, same_dtype, share
 from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
-from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
+from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 BLOCKS = 8  # of images; the weight's gradient is summed in each, then over them
 
@@ -91,13 +91,6 @@ def _parts(
         mirrored = (reach - first, first + height - cotangents) if met else (0, 0)
         parts.append(Part(slice(start, None, stride), taps, apart, mirrored))
     return parts
-
-
-def mirror(kernel: Pair, geometry: Geometry) -> Padding:
-    """The padding of the cotangent that leads back to the image."""
-    reach = [d * (k - 1) for d, k in zip(geometry.dilation, kernel, strict=True)]
-    top, bottom, left, right = geometry.padding
-    return reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right
 
 
 def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
