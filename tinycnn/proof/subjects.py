@@ -30,6 +30,7 @@ OWN_KERNELS = frozenset(
         *(f"convolution.{name}" for name in ("correlate", "conv2d_input_grad")),
         "loss.bernoulli_logit_surprise",
         "convolution.conv2d_weight_grad",
+        *("matrix._matmul", "matrix._linear", "matmul", "linear", "nn.Linear"),
         "normalization.normalize",
         *(f"pooling.{name}" for name in ("pick_largest", "max_pool2d_scatter")),
         "pooling.max_pool2d_gather",

@@ -16,6 +16,7 @@ from tinycnn.kernels.cpu.block import (
     conv_block_inference,
 )
 from tinycnn.kernels.cpu.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+from tinycnn.kernels.cpu.matrix import matmul
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
 from tinycnn.kernels.cpu.optimization import sgd_step
 from tinycnn.kernels.cpu.pooling import max_pool2d, max_pool2d_scatter
@@ -31,6 +32,7 @@ __all__ = [
     "conv_block",
     "conv_block_grad",
     "conv_block_inference",
+    "matmul",
     "max_pool2d",
     "max_pool2d_scatter",
     "moments",
