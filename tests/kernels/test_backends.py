@@ -226,7 +226,7 @@ def blocks():
     for gamma, pool in ((b, True), (b, False), (None, True), (None, False)):
         g = whole[:, :, ::2, :44:2] if pool else whole
         out, variance, _, kept = cpu.conv_block(x, w, b, gamma, gamma, 1e-5, SAME, True, pool)
-        found = cpu.conv_block_grad(g, x, w, gamma, gamma, SAME, True, kept, True)
+        found = cpu.conv_block_grad(g, x, w, gamma is not None, SAME, True, kept, True)
         in_use = cpu.conv_block_inference(x, w, b, b, b, b, SAME, True, pool)
         results += [out, variance, in_use, *(d for d in found if d is not None)]
     return results

@@ -84,7 +84,7 @@ def _fixed(norm: Norm | None, weight: Array) -> tuple[Array, Array, Array]:
         zeros = np.zeros(len(weight), weight.dtype)
         return zeros, zeros + 1, zeros
     scale = norm.weight.array / np.sqrt(norm.running_var.array + norm.eps)
-    return norm.running_mean.array, scale.astype(weight.dtype, copy=False), norm.bias.array
+    return norm.running_mean.array, scale, norm.bias.array
 
 
 @differentiable_as("conv_block", saves=("kept",))
@@ -109,7 +109,7 @@ def fused(
         return _one_by_one(*given), None
     out, variance, count, kept = backend.conv_block(*given)
     if heed is not None:
-        heed(kept.mean, variance, count)
+        heed(kept.norm[0], variance, count)
     return out, kept
 
 
@@ -133,10 +133,9 @@ def _(
         return _derived(g, values, settings, wanted)
     backend = kernels.of(g)
     if kept is not None and hasattr(backend, "conv_block_grad"):
-        given = weight, gamma, beta, geometry, rectify, kept, wanted[0]
+        given = weight, gamma is not None, geometry, rectify, kept, wanted[0]
         found = backend.conv_block_grad(g, x, *given)
-        # zeros between the image's lines and around it may have met an infinity
-        if np.isfinite(found[1]).all() and np.isfinite(weight).all():
+        if found is not None:
             return found
     leaves = [None if v is None else Tensor(v, requires_grad=True) for v in values]
     derived = _derived(Tensor(g), leaves, settings, wanted)

@@ -14,15 +14,24 @@ from typing import NamedTuple
 import numpy as np
 
 from tinycnn.kernels import memory
-from tinycnn.kernels.cpu.block_backward import gradients, sum_up
+from tinycnn.kernels.cpu.block_backward import gradients, settle, sum_up
 from tinycnn.kernels.cpu.block_forward import (
     DEAD,
+    INV_STD,
+    SCALE,
     combine,
     correlate_and_measure,
     finish,
     infer,
 )
-from tinycnn.kernels.cpu.convolution import BLOCKS, add_blocks, kernel_of, packed, turned_round
+from tinycnn.kernels.cpu.convolution import (
+    BLOCKS,
+    add_blocks,
+    all_finite,
+    kernel_of,
+    packed,
+    turned_round,
+)
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
 from tinycnn.kernels.cpu.vector import lanes
@@ -37,14 +46,13 @@ class Kept(NamedTuple):
         peaks: the largest of each window, (N, O, H″, W″) with W″ filled up to whole vectors;
             nothing without pooling.
         largest: which one it is, in the same type, as vectors have one type.
-        mean, inv_std: of each channel; 0 and 1 without batch norm.
+        norm: (4, O), what became of each channel; see `block_forward.py`.
     """
 
     rows: Array
     peaks: Array
     largest: Array
-    mean: Array
-    inv_std: Array
+    norm: Array
 
 
 @lru_cache(1024)
@@ -78,18 +86,20 @@ def conv_block(
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
     weights, biases = packed(weight, bias)
     rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
-    statistics = np.empty((2, len(x), o if gamma is not None else 0))
+    statistics = np.empty((2, len(x), 0 if gamma is None else o))
     work = x.size // x.shape[1] * weight.size
     share(work, correlate_and_measure, len(x), x, weights, biases, way, rows, statistics)
-    mean, variance, inv_std = np.zeros(o, x.dtype), np.ones(o, x.dtype), np.ones(o, x.dtype)
+    norm, variance = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype)
     count = way.height * way.width
-    if gamma is not None:
-        combine(statistics, count, eps, mean, variance, inv_std)
+    if gamma is None:
+        norm[SCALE] = norm[INV_STD] = 1
+    else:
+        gamma, beta = np.asarray(gamma, order="C"), np.asarray(beta, order="C")
+        combine(statistics, count, eps, gamma, beta, norm, variance)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
     windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
-    kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), mean, inv_std)
-    scale, shift = _scale_and_shift(kept, gamma, beta)
-    behind = rows, mean, scale, shift, way.pitch, relu, _numbers(x), kept.peaks, kept.largest
+    kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), norm)
+    behind = rows, norm, way.pitch, relu, _numbers(x), kept.peaks, kept.largest
     share(out.size, finish, len(x), *behind, out)
     return out, variance, len(x) * count, kept
 
@@ -98,39 +108,35 @@ def conv_block_grad(
     g: Array,
     x: Array,
     weight: Array,
-    gamma: Array | None,
-    beta: Array | None,
+    with_norm: bool,
     geometry: Geometry,
     relu: bool,
     kept: Kept,
     wants_x: bool,
-) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
-    """The cotangents of x (if wanted), weight, bias, gamma and beta."""
+) -> tuple[Array | None, Array, Array, Array | None, Array | None] | None:
+    """The cotangents of x (if wanted), weight, bias, gamma and beta. None if zeros between the
+    image's lines and around it may have met an infinity, which the definition does not have."""
     x, g = np.asarray(x, order="C"), np.asarray(g, order="C")
     n, o = g.shape[:2]
     way, back = _ways(x.shape[1:], weight.shape, geometry)
-    scale, shift = _scale_and_shift(kept, gamma, beta)
     count = n * way.height * way.width
     sums = np.empty((2, n, o))
-    share(g.size, sum_up, n, g, *kept, scale, shift, way.pitch, relu, sums)
-    d_gamma, d_beta = sums.sum(1)
-    level = slope = np.zeros(o, g.dtype)
-    if gamma is not None:  # of the cotangent it takes away the mean and the part along y
-        with np.errstate(invalid="ignore", over="ignore"):  # an infinite cotangent is passed on
-            level = (d_beta / count * scale).astype(g.dtype)
-            slope = (d_gamma / count * kept.inv_std * scale).astype(g.dtype)
+    share(g.size, sum_up, n, g, *kept, way.pitch, relu, sums)
+    (d_gamma, d_beta), taken = found = np.empty((2, o), g.dtype), np.zeros((2, o), g.dtype)
+    settle(sums, count, kept.norm, with_norm, *found)
     dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)
     blocks = min(n, BLOCKS)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
-    given = g, x, kept.rows, kept.largest, kept.mean, scale, shift, level, slope, relu, _numbers(g)
+    given = g, x, kept.rows, kept.largest, kept.norm, taken, relu, _numbers(g)
     weights, no_bias = packed(turned_round(weight), None)
     share(count * weight.size, gradients, blocks, *given, way, weights, no_bias, back, of_block, dx)
-    add_blocks(of_block, dw)
-    d_x, d_beta = dx if wants_x else None, d_beta.astype(g.dtype)
-    if gamma is None:
+    if not add_blocks(of_block, dw) or not all_finite(weights):
+        return None
+    d_x = dx if wants_x else None
+    if not with_norm:
         return d_x, dw, d_beta, None, None
     # the mean takes every constant away, so nothing depends on the bias
-    return d_x, dw, np.zeros(o, g.dtype), d_gamma.astype(g.dtype), d_beta
+    return d_x, dw, np.zeros(o, g.dtype), d_gamma, d_beta
 
 
 def conv_block_inference(
@@ -148,10 +154,10 @@ def conv_block_inference(
     x = np.asarray(x, order="C")
     way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
     out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
-    norm = [np.asarray(each, order="C") for each in (mean, scale, shift)]
+    norm = np.array((mean, scale, shift, mean), x.dtype)
     width = _whole_vectors(way, x) if pool else 0
     work = x.size // x.shape[1] * weight.size
-    share(work, infer, len(x), x, *packed(weight, bias), way, *norm, relu, width, out)
+    share(work, infer, len(x), x, *packed(weight, bias), way, norm, relu, width, out)
     return out
 
 
@@ -184,9 +190,3 @@ def _size(way: Plan, pool: bool) -> Pair:
 def _whole_vectors(way: Plan, like: Array) -> int:
     """The length of a line of windows, with room for half a window at its end."""
     return -(-(way.width // 2 + way.width % 2) // lanes(like)) * lanes(like)
-
-
-def _scale_and_shift(kept: Kept, gamma: Array | None, beta: Array | None) -> tuple[Array, Array]:
-    if gamma is None or beta is None:
-        return kept.inv_std, kept.mean  # 1 and 0
-    return gamma * kept.inv_std, np.asarray(beta, order="C")

@@ -4,7 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.kernels.cpu.block_forward import DEAD, STRETCH, between_lines, over_lanes
+from tinycnn.kernels.cpu.block_forward import (
+    DEAD,
+    INV_STD,
+    SCALE,
+    STRETCH,
+    between_lines,
+    over_lanes,
+    vectors,
+)
 from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, clear
 from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.products import correlate, correlate_rows
@@ -33,16 +41,12 @@ def sum_up(
     rows: Any,
     peaks: Any,
     index: Any,
-    mean: Any,
-    inv_std: Any,
-    scale: Any,
-    shift: Any,
+    norm: Any,
     pitch: int,
     relu: bool,
     sums: Any,
 ) -> None:
     """Σ g · (y − mean) · inv_std and Σ g where it reaches the convolution, channel by channel."""
-    norm = mean, scale, shift
     apart = peaks.shape[3] if index.size else pitch
     plane = np.zeros(g.shape[2] * apart + LINE, g.dtype)
     end, lane = g.shape[2] * apart, np.empty(lanes(g), g.dtype)
@@ -50,15 +54,15 @@ def sum_up(
         for o in range(g.shape[1]):
             spread(g[n, o], apart, plane, 0)
             if index.size:
-                both = _pooled_sums(plane, peaks[n, o], index[n, o], mean, o, lane)
+                both = _pooled_sums(plane, peaks[n, o], index[n, o], norm, o, lane)
             else:
                 both = _unpooled_sums(plane, rows[n, o], norm, o, end, relu, lane)
-            sums[0, n, o], sums[1, n, o] = both[0] * inv_std[o], both[1]
+            sums[0, n, o], sums[1, n, o] = both[0] * norm[INV_STD, o], both[1]
 
 
 @part
-def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) -> Any:
-    n, mean = lanes(g), broadcast(means, o)
+def _pooled_sums(g: Any, peaks: Any, index: Any, norm: Any, o: int, lane: Any) -> Any:
+    n, mean = lanes(g), broadcast(norm, o)
     zero = zeros(g)
     lane[0] = DEAD
     dead = broadcast(lane, 0)
@@ -76,7 +80,7 @@ def _pooled_sums(g: Any, peaks: Any, index: Any, means: Any, o: int, lane: Any) 
 
 @part
 def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
-    mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
+    mean, scale, shift = vectors(norm, o)
     n = lanes(g)
     zero = zeros(g)
     product = total = 0.0
@@ -93,6 +97,21 @@ def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, l
 
 
 @jit
+def settle(sums: Any, count: int, norm: Any, with_norm: bool, found: Any, taken: Any) -> None:
+    """The gradients of gamma and beta; and of the cotangent batch norm takes away its mean and its
+    part along y: a level and a slope."""
+    for o in range(found.shape[1]):
+        gamma = beta = 0.0
+        for n in range(sums.shape[1]):
+            gamma += sums[0, n, o]
+            beta += sums[1, n, o]
+        found[0, o], found[1, o] = gamma, beta
+        if with_norm:
+            taken[0, o] = beta / count * norm[SCALE, o]
+            taken[1, o] = gamma / count * norm[INV_STD, o] * norm[SCALE, o]
+
+
+@jit
 def gradients(
     start: int,
     stop: int,
@@ -100,11 +119,8 @@ def gradients(
     x: Any,
     rows: Any,
     index: Any,
-    mean: Any,
-    scale: Any,
-    shift: Any,
-    level: Any,
-    slope: Any,
+    norm: Any,
+    taken: Any,
     relu: bool,
     numbers: Any,
     way: Any,
@@ -116,7 +132,6 @@ def gradients(
 ) -> None:
     """The convolution's gradients for blocks of images, whose cotangents are laid out one by one
     as long rows that serve both."""
-    norm = mean, scale, shift, level, slope
     together, plane = at_a_time(way), back.lines * back.pitch
     images = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, back.size + 4 * plane), g.dtype)
@@ -136,10 +151,11 @@ def gradients(
                     there = o * plane + origin
                     if index.size:
                         spread(g[n, o], index.shape[3], given, 0)
-                        _unpool(given, rows[n], index[n], o, norm, numbers, way, cotangent, there)
+                        y, k = rows[n], index[n]
+                        _unpool(given, y, k, o, norm, taken, numbers, way, cotangent, there)
                     else:
                         spread(g[n, o], way.pitch, cotangent, there)
-                        _undo(rows[n], o, norm, relu, way, cotangent, there)
+                        _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
                     between_lines(cotangent, there, way, g.dtype.type(0))
                 if dx.size:
                     correlate(cotangent, back.offsets, weights, no_bias, back.length, out)
@@ -149,17 +165,13 @@ def gradients(
 
 
 @part
-def _vectors(norm: Any, o: int) -> Any:
-    mean, scale, shift, level, slope = norm
-    first = broadcast(mean, o), broadcast(scale, o), broadcast(shift, o)
-    return (*first, broadcast(level, o), broadcast(slope, o))
-
-
-@part
-def _undo(rows: Any, o: int, norm: Any, relu: bool, way: Any, out: Any, there: int) -> None:
+def _undo(
+    rows: Any, o: int, norm: Any, taken: Any, relu: bool, way: Any, out: Any, there: int
+) -> None:
     """The convolution's cotangent in the place of the block's, for a channel: less its mean and
     its part along y."""
-    mean, scale, shift, level, slope = _vectors(norm, o)
+    mean, scale, shift = vectors(norm, o)
+    level, slope = broadcast(taken, o), broadcast(taken, taken.shape[1] + o)
     zero = zeros(rows)
     for t in range(0, way.height * way.pitch, lanes(rows)):
         h, y = load(out, there + t), subtract(load(rows, o * rows.shape[1] + t), mean)
@@ -176,13 +188,15 @@ def _unpool(
     index: Any,
     o: int,
     norm: Any,
+    taken: Any,
     numbers: Any,
     way: Any,
     out: Any,
     there: int,
 ) -> None:
     """The same where only the largest of each window has got one."""
-    mean, scale, _, level, slope = _vectors(norm, o)
+    mean, scale, _ = vectors(norm, o)
+    level, slope = broadcast(taken, o), broadcast(taken, taken.shape[1] + o)
     zero, n = zeros(g), lanes(g)
     height, width = index.shape[1:]
     for i in range(way.height):

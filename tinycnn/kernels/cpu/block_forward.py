@@ -1,7 +1,8 @@
 """What `block.py` does forward: the convolution with its statistics, and all that is behind it.
 
 Of a window's four elements the largest is numbered 0 to 3 in row-major order, or DEAD where ReLU
-cuts it off.
+cuts it off. A norm is an array (4, O) of what becomes of each channel: (y − mean) · scale + shift,
+where the scale has the factor inv_std.
 """
 
 from typing import Any
@@ -27,6 +28,7 @@ from tinycnn.kernels.cpu.vector import (
 )
 
 DEAD = 4
+MEAN, SCALE, SHIFT, INV_STD = range(4)  # of a norm
 STRETCH = 4096  # so many numbers are summed in their own precision, then in float64
 
 
@@ -47,19 +49,19 @@ def correlate_and_measure(
         lay_out(x[n], way, row)
         correlate(row, way.offsets, weights, bias, way.length, rows[n])
         for o in range(statistics.shape[2]):
-            moments = _moments(rows[n, o], 0, way, lane)
+            moments = _moments(rows[n, o], way, lane)
             statistics[0, n, o], statistics[1, n, o] = moments
 
 
 @part
-def _moments(rows: Any, start: int, way: Any, lane: Any) -> Any:
-    """Mean and sum of squared deviations of a channel that begins at `start`. Of several sums
-    side by side each waits for itself alone."""
-    end, count, n = start + way.height * way.pitch, way.height * way.width, lanes(rows)
+def _moments(rows: Any, way: Any, lane: Any) -> Any:
+    """Mean and sum of squared deviations of a channel. Of several sums side by side each waits
+    for itself alone."""
+    end, count, n = way.height * way.pitch, way.height * way.width, lanes(rows)
     zero = zeros(rows)
-    between_lines(rows, start, way, rows.dtype.type(0))
+    between_lines(rows, 0, way, rows.dtype.type(0))
     total = rest = squares = 0.0
-    for first in range(start, end, STRETCH):
+    for first in range(0, end, STRETCH):
         a = b = c = d = zero
         for t in range(first, min(first + STRETCH, end), 4 * n):
             a, b = add(a, load(rows, t)), add(b, load(rows, t + n))
@@ -67,9 +69,9 @@ def _moments(rows: Any, start: int, way: Any, lane: Any) -> Any:
         total += over_lanes(add(add(a, b), add(c, d)), lane)
     lane[0] = total / count
     pivot = broadcast(lane, 0)
-    between_lines(rows, start, way, lane[0])  # where it deviates by nothing
+    between_lines(rows, 0, way, lane[0])  # where it deviates by nothing
     mean = float(lane[0])
-    for first in range(start, end, STRETCH):
+    for first in range(0, end, STRETCH):
         a = b = c = d = zero
         for t in range(first, min(first + STRETCH, end), 2 * n):
             x, y = subtract(load(rows, t), pivot), subtract(load(rows, t + n), pivot)
@@ -103,20 +105,21 @@ def between_lines(row: Any, start: int, way: Any, value: Any) -> None:
 
 @jit
 def combine(
-    statistics: Any, count: int, eps: float, mean: Any, variance: Any, inv_std: Any
+    statistics: Any, count: int, eps: float, gamma: Any, beta: Any, norm: Any, variance: Any
 ) -> None:
     """Those of the batch: the law of total variance, within the images and between them."""
     means, squares = statistics
     images = len(means)
-    for o in range(len(mean)):
+    for o in range(len(variance)):
         centre = within = between = 0.0
         for n in range(images):
             centre += means[n, o] / images
             within += squares[n, o] / (images * count)
         for n in range(images):
             between += (means[n, o] - centre) ** 2 / images
-        mean[o], variance[o] = centre, within + between
-        inv_std[o] = 1 / np.sqrt(within + between + eps)
+        norm[MEAN, o], variance[o] = centre, within + between
+        norm[INV_STD, o] = 1 / np.sqrt(within + between + eps)
+        norm[SCALE, o], norm[SHIFT, o] = gamma[o] * norm[INV_STD, o], beta[o]
 
 
 @jit
@@ -124,9 +127,7 @@ def finish(
     start: int,
     stop: int,
     rows: Any,
-    mean: Any,
-    scale: Any,
-    shift: Any,
+    norm: Any,
     pitch: int,
     relu: bool,
     numbers: Any,
@@ -135,7 +136,6 @@ def finish(
     out: Any,
 ) -> None:
     """All that is behind the convolution, for some images."""
-    norm = mean, scale, shift
     if index.size:
         lines = np.empty((out.shape[1], peaks.shape[2] * peaks.shape[3]), out.dtype)
     else:
@@ -150,9 +150,17 @@ def finish(
 
 
 @part
+def vectors(norm: Any, o: int) -> Any:
+    """What brings one channel to its mean and variance."""
+    channels = norm.shape[1]
+    mean, scale = broadcast(norm, o), broadcast(norm, SCALE * channels + o)
+    return mean, scale, broadcast(norm, SHIFT * channels + o)
+
+
+@part
 def _normalize(rows: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
     """Of one channel; its lines stay as far apart as they are."""
-    mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
+    mean, scale, shift = vectors(norm, o)
     zero, start = zeros(rows), o * rows.shape[1]
     for t in range(start, start + end, lanes(rows)):
         z = multiply_add(subtract(load(rows, t), mean), scale, shift)
@@ -173,7 +181,7 @@ def _pool(
     out: Any,
 ) -> None:
     """One channel. NaN wins against every number, and the first of equals."""
-    mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
+    mean, scale, shift = vectors(norm, o)
     zero, dead = zeros(rows), broadcast(numbers, DEAD)
     one, two, three = broadcast(numbers, 1), broadcast(numbers, 2), broadcast(numbers, 3)
     channels, height, width = peaks.shape[1:]
@@ -217,9 +225,7 @@ def infer(
     weights: Any,
     bias: Any,
     way: Any,
-    mean: Any,
-    scale: Any,
-    shift: Any,
+    norm: Any,
     relu: bool,
     width: int,
     out: Any,
@@ -227,7 +233,7 @@ def infer(
     """`width` is that of a line of windows in whole vectors, or 0 without pooling."""
     row = np.zeros(way.size, x.dtype)
     rows = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
-    norm, size = (mean, scale, shift), out.shape[2] * width if width else rows.shape[1]
+    size = out.shape[2] * width if width else rows.shape[1]
     lines = np.empty((out.shape[1], size), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
@@ -245,7 +251,7 @@ def _pool_maxima(
     rows: Any, o: int, norm: Any, pitch: int, relu: bool, width: int, out: Any
 ) -> None:
     """The same as `_pool` where only the maxima are wanted."""
-    mean, scale, shift = broadcast(norm[0], o), broadcast(norm[1], o), broadcast(norm[2], o)
+    mean, scale, shift = vectors(norm, o)
     zero = zeros(rows)
     for at in range(o * out.shape[1], (o + 1) * out.shape[1], width):
         line = o * rows.shape[1] + 2 * (at - o * out.shape[1]) // width * pitch

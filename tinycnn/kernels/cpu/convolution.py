@@ -116,7 +116,7 @@ def packed(weight: Array, bias: Array | None) -> tuple[Array, Array]:
     """Weights (O/4, K, 4), and as many biases; zeros fill them up."""
     o, elements = len(weight), weight.size // len(weight)
     weights = np.zeros((-(-o // 4), elements, 4), weight.dtype)
-    pack(np.asarray(weight, order="C"), weights)
+    pack(np.asarray(weight, order="C").reshape(o, elements), weights)
     biases = np.zeros(4 * len(weights), weight.dtype)
     if bias is not None:
         biases[: len(bias)] = bias
@@ -181,37 +181,40 @@ def at_a_time(way: Any) -> int:
 @jit
 def clear(sums: Any) -> None:
     """Begin at 0."""
-    for o in range(sums.shape[0]):
-        for k in range(sums.shape[1]):
-            for lane in range(sums.shape[2]):
-                sums[o, k, lane] = 0
+    flat = sums.reshape(sums.size)
+    for i in range(sums.size):
+        flat[i] = 0
 
 
 @jit
 def add_lanes(sums: Any, dw: Any) -> None:
     """The sums (O, K, lanes) over their lanes, as a weight (O, C, kh, kw)."""
-    outputs, channels, height, width = dw.shape
-    for o in range(outputs):
-        for c in range(channels):
-            for i in range(height):
-                for j in range(width):
-                    total = dw.dtype.type(0)
-                    for lane in range(sums.shape[2]):
-                        total += sums[o, (c * height + i) * width + j, lane]
-                    dw[o, c, i, j] = total
+    weight = dw.reshape((len(dw), dw.size // len(dw)))
+    for o in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            total = dw.dtype.type(0)
+            for lane in range(sums.shape[2]):
+                total += sums[o, k, lane]
+            weight[o, k] = total
 
 
 @jit
 def add_blocks(of_block: Any, dw: Any) -> bool:
     """The sum over blocks of images, in float64, and whether all of it is finite."""
-    finite = True
-    for o in range(dw.shape[0]):
-        for c in range(dw.shape[1]):
-            for i in range(dw.shape[2]):
-                for j in range(dw.shape[3]):
-                    total = 0.0
-                    for block in range(len(of_block)):
-                        total += of_block[block, o, c, i, j]
-                    dw[o, c, i, j] = total
-                    finite &= abs(total) < np.inf  # NaN is not
-    return finite
+    total, weight = np.zeros(dw.size), dw.reshape(dw.size)
+    for block in range(len(of_block)):
+        part = of_block[block].reshape(dw.size)
+        for k in range(dw.size):
+            total[k] += part[k]
+    for k in range(dw.size):
+        weight[k] = total[k]
+    return all_finite(dw)
+
+
+@jit
+def all_finite(array: Any) -> bool:
+    """Whether there is neither NaN nor infinity."""
+    flat, nothing = array.reshape(array.size), array.dtype.type(0)
+    for i in range(array.size):
+        nothing += flat[i] * 0  # NaN of both
+    return nothing == 0

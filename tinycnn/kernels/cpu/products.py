@@ -18,14 +18,13 @@ TERMS = 144  # of a sum that are added one by one; the sums of such stretches ro
 
 @jit
 def pack(weight: Any, packed: Any) -> None:
-    """(O, C, kh, kw) to zeros (O/4, K, 4): the weights of four channels are needed together."""
-    outputs, channels, height, width = weight.shape
+    """(O, K) to zeros (O/4, K, 4): the weights of four channels are needed together."""
+    outputs, elements = weight.shape
+    flat = packed.reshape(packed.size)
     for o in range(outputs):
-        for c in range(channels):
-            for i in range(height):
-                for j in range(width):
-                    k = (c * height + i) * width + j
-                    packed[o // 4, k, o % 4] = weight[o, c, i, j]
+        start = o // 4 * 4 * elements + o % 4
+        for k in range(elements):
+            flat[start + 4 * k] = weight[o, k]
 
 
 @jit
