@@ -110,7 +110,7 @@ class _Worker:
         self.told, self.back = np.zeros((2, 1), np.int64)  # calls given and done, for `wait`
         # The caller needs the interpreter's lock until its own part is under way, and so do the
         # workers before this one; whoever finds it taken falls asleep.
-        self.delay = 4 * place + 1
+        self.delay = 16 * place
         self.looks, self.wait = LOOKS, wait
         self.wait(self.back, 0, self.told, 0, 0, 0)  # compiled before the thread needs it
         self.thread = Thread(target=self._run, name=f"tinycnn-{place}", daemon=True)

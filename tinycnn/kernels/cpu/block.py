@@ -100,7 +100,7 @@ def conv_block(
     windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
     kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), norm)
     behind = rows, norm, way.pitch, relu, _numbers(x), kept.peaks, kept.largest
-    share(out.size, finish, len(x), *behind, out)
+    share(rows.size, finish, len(x), *behind, out)
     return out, variance, len(x) * count, kept
 
 
@@ -121,7 +121,7 @@ def conv_block_grad(
     way, back = _ways(x.shape[1:], weight.shape, geometry)
     count = n * way.height * way.width
     sums = np.empty((2, n, o))
-    share(g.size, sum_up, n, g, *kept, way.pitch, relu, sums)
+    share(kept.rows.size, sum_up, n, g, *kept, way.pitch, relu, sums)
     (d_gamma, d_beta), taken = found = np.empty((2, o), g.dtype), np.zeros((2, o), g.dtype)
     settle(sums, count, kept.norm, with_norm, *found)
     dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)

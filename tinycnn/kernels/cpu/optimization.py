@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import jit, same_dtype
 from tinycnn.kernels.types import Array
@@ -24,22 +22,33 @@ def sgd_step(
     if not contiguous or not same_dtype(p, g, velocity) or p.shape != g.shape:
         settings = lr, momentum, share, weight_decay, nesterov
         return reference.sgd_step(p, g, velocity, *settings)
-    numbers = np.array((lr, momentum, share, weight_decay), p.dtype)
     g, v = g.ravel(), (p if velocity is None else velocity).ravel()
-    _step(p.ravel(), g, v, numbers, velocity is not None, nesterov)
+    settings = lr, momentum, share, weight_decay, velocity is not None, nesterov
+    _step(p.ravel(), g, v, *settings)
     return None
 
 
 @jit
-def _step(p: Any, g: Any, v: Any, numbers: Any, remembers: bool, nesterov: bool) -> None:
-    lr, momentum, share, weight_decay = numbers
+def _step(
+    p: Any,
+    g: Any,
+    v: Any,
+    lr: float,
+    momentum: float,
+    share: float,
+    weight_decay: float,
+    remembers: bool,
+    nesterov: bool,
+) -> None:
+    number = p.dtype.type  # all arithmetic is in the type of the parameter
+    lr, momentum, share, decay = number(lr), number(momentum), number(share), number(weight_decay)
     if not remembers:
         for i in range(len(p)):
-            p[i] -= lr * (g[i] + weight_decay * p[i])
+            p[i] -= lr * (g[i] + decay * p[i])
         return
-    ahead, behind = (share * 0 + 1, momentum) if nesterov else (share * 0, share * 0 + 1)
+    ahead, behind = (number(1), momentum) if nesterov else (number(0), number(1))
     for i in range(len(p)):
-        slope = g[i] + weight_decay * p[i]
+        slope = g[i] + decay * p[i]
         velocity = momentum * v[i] + share * slope
         v[i] = velocity
         p[i] -= lr * (ahead * slope + behind * velocity)
