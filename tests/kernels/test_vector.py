@@ -12,7 +12,7 @@ from tinycnn.kernels.cpu.vector import REGISTER_BYTES, broadcast, lanes, load, s
 
 DTYPES = (np.float32, np.float64)
 NAMES = (
-    *("add", "subtract", "multiply_add", "if_larger", "if_at_most", "if_equal"),
+    *("add", "subtract", "multiply_add", "if_larger", "if_at_most", "if_equal", "if_numbers"),
     *("evens", "odds", "mixed_first", "mixed_last", "zeros"),
 )
 
@@ -28,11 +28,12 @@ def all_of_them(array, at, out):
     store(out, 3 * n, vector.if_larger(a, b, c, d))
     store(out, 4 * n, vector.if_at_most(a, b, c, d))
     store(out, 5 * n, vector.if_equal(a, b, c, d))
-    store(out, 6 * n, vector.evens(a, b))
-    store(out, 7 * n, vector.odds(a, b))
-    store(out, 8 * n, vector.mixed_first(a, b))
-    store(out, 9 * n, vector.mixed_last(a, b))
-    store(out, 10 * n, vector.zeros(array))
+    store(out, 6 * n, vector.if_numbers(a, b, c, d))
+    store(out, 7 * n, vector.evens(a, b))
+    store(out, 8 * n, vector.odds(a, b))
+    store(out, 9 * n, vector.mixed_first(a, b))
+    store(out, 10 * n, vector.mixed_last(a, b))
+    store(out, 11 * n, vector.zeros(array))
 
 
 def anew(function):
@@ -88,19 +89,16 @@ def test_a_product_is_not_rounded_before_it_is_added_to(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nan_is_larger_than_any_number_but_not_than_nan(dtype):
+def test_nan_is_no_number_and_neither_larger_nor_equal(dtype):
     n = REGISTER_BYTES // np.dtype(dtype).itemsize
     for function in (all_of_them, compiled):
-        for x, y, larger in (
-            (np.nan, np.inf, True),
-            (np.nan, np.nan, False),
-            (1, np.nan, False),
-            (1, 1, False),
-            (-0.0, 0.0, False),
-            (2, 1, True),
-        ):
+        for x, y in ((np.nan, np.inf), (np.nan, np.nan), (1, np.nan), (np.inf, -np.inf)):
             numbers = np.repeat(np.array([x, y, 1, 0], dtype), n)
-            assert (results(function, numbers)["if_larger"] == larger).all(), (x, y)
+            with np.errstate(invalid="ignore"):
+                found = results(function, numbers)
+            assert (found["if_numbers"] == (x == x and y == y)).all(), (x, y)
+            assert (found["if_larger"] == (x > y)).all(), (x, y)
+            assert (found["if_equal"] == (x == y)).all(), (x, y)
 
 
 def spread_one(array, i, out):

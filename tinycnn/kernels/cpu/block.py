@@ -9,14 +9,13 @@ for whole vectors: (N, O, T).
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinycnn.kernels import memory
 from tinycnn.kernels.cpu.block_backward import gradients, settle, sum_up
 from tinycnn.kernels.cpu.block_forward import (
-    DEAD,
     INV_STD,
     SCALE,
     combine,
@@ -37,6 +36,8 @@ from tinycnn.kernels.cpu.rows import LINE, Plan, plan
 from tinycnn.kernels.cpu.vector import lanes
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
+NOTHING = 0, 0, 0, 0  # the shape of an array that nobody wants
+
 
 class Kept(NamedTuple):
     """What the way forward leaves for the way back.
@@ -45,13 +46,11 @@ class Kept(NamedTuple):
         rows: (N, O, T), the convolution's results.
         peaks: the largest of each window, (N, O, H″, W″) with W″ filled up to whole vectors;
             nothing without pooling.
-        largest: which one it is, in the same type, as vectors have one type.
         norm: (4, O), what became of each channel; see `block_forward.py`.
     """
 
     rows: Array
     peaks: Array
-    largest: Array
     norm: Array
 
 
@@ -86,9 +85,12 @@ def conv_block(
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
     weights, biases = packed(weight, bias)
     rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
+    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
+    peaks = memory.empty((*out.shape[:3], _whole_vectors(way, x)) if pool else NOTHING, x.dtype)
+    signs = np.ones(o, x.dtype) if gamma is None else _signs(gamma, beta)
     statistics = np.empty((2, len(x), 0 if gamma is None else o))
-    work = x.size // x.shape[1] * weight.size
-    share(work, correlate_and_measure, len(x), x, weights, biases, way, rows, statistics)
+    given, made = (x, weights, biases, way), (rows, statistics, signs, peaks)
+    share(_work(x, weight), correlate_and_measure, len(x), *given, *made)
     norm, variance = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype)
     count = way.height * way.width
     if gamma is None:
@@ -96,11 +98,8 @@ def conv_block(
     else:
         gamma, beta = np.asarray(gamma, order="C"), np.asarray(beta, order="C")
         combine(statistics, count, eps, gamma, beta, norm, variance)
-    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
-    windows = (*out.shape[:3], _whole_vectors(way, x)) if pool else (0, 0, 0, 0)
-    kept = Kept(rows, memory.empty(windows, x.dtype), memory.empty(windows, x.dtype), norm)
-    behind = rows, norm, way.pitch, relu, _numbers(x), kept.peaks, kept.largest
-    share(rows.size, finish, len(x), *behind, out)
+    kept = Kept(rows, peaks, norm)
+    share(out.size, finish, len(x), *_behind(kept, way), relu, out)
     return out, variance, len(x) * count, kept
 
 
@@ -114,23 +113,25 @@ def conv_block_grad(
     kept: Kept,
     wants_x: bool,
 ) -> tuple[Array | None, Array, Array, Array | None, Array | None] | None:
-    """The cotangents of x (if wanted), weight, bias, gamma and beta. None if zeros between the
-    image's lines and around it may have met an infinity, which the definition does not have."""
+    """The cotangents of x (if wanted), weight, bias, gamma and beta. None where there is a NaN or
+    an infinity: between the image's lines and around it they meet zeros that the definition does
+    not have, and a NaN is not found again in its window."""
     x, g = np.asarray(x, order="C"), np.asarray(g, order="C")
     n, o = g.shape[:2]
     way, back = _ways(x.shape[1:], weight.shape, geometry)
     count = n * way.height * way.width
     sums = np.empty((2, n, o))
-    share(kept.rows.size, sum_up, n, g, *kept, way.pitch, relu, sums)
+    share(g.size, sum_up, n, g, *_behind(kept, way), relu, sums)
     (d_gamma, d_beta), taken = found = np.empty((2, o), g.dtype), np.zeros((2, o), g.dtype)
     settle(sums, count, kept.norm, with_norm, *found)
-    dx = memory.empty(x.shape if wants_x else (0, 0, 0, 0), g.dtype)
+    dx = memory.empty(x.shape if wants_x else NOTHING, g.dtype)
     blocks = min(n, BLOCKS)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
-    given = g, x, kept.rows, kept.largest, kept.norm, taken, relu, _numbers(g)
+    given = g, x, *kept, taken, relu
     weights, no_bias = packed(turned_round(weight), None)
-    share(count * weight.size, gradients, blocks, *given, way, weights, no_bias, back, of_block, dx)
-    if not add_blocks(of_block, dw) or not all_finite(weights):
+    made = weights, no_bias, back, of_block, dx
+    share(2 * _work(x, weight), gradients, blocks, *given, way, *made)
+    if not (add_blocks(of_block, dw) and all_finite(weights) and all_finite(found[0])):
         return None
     d_x = dx if wants_x else None
     if not with_norm:
@@ -156,8 +157,8 @@ def conv_block_inference(
     out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
     norm = np.array((mean, scale, shift, mean), x.dtype)
     width = _whole_vectors(way, x) if pool else 0
-    work = x.size // x.shape[1] * weight.size
-    share(work, infer, len(x), x, *packed(weight, bias), way, norm, relu, width, out)
+    given, signs = (x, *packed(weight, bias), way, norm), _signs(scale, shift)
+    share(_work(x, weight), infer, len(x), *given, relu, signs, width, out)
     return out
 
 
@@ -178,9 +179,22 @@ def mirror(kernel: Pair, geometry: Geometry) -> Padding:
     return reach[0] - top, reach[0] - bottom, reach[1] - left, reach[1] - right
 
 
-def _numbers(like: Array) -> Array:
-    """Those that name a window's elements, and DEAD, to be loaded into vectors."""
-    return np.arange(DEAD + 1, dtype=like.dtype)
+def _work(x: Array, weight: Array) -> int:
+    """Of a convolution, for `share`: eight multiply-adds take as long as fetching a number."""
+    return x.size // x.shape[1] * weight.size // 8
+
+
+def _signs(scale: Array, shift: Any) -> Array:
+    """Whether a channel's order is kept or turned round; 0 where all elements become equal."""
+    signs: Array = np.sign(scale) * np.isfinite(shift)
+    return signs
+
+
+def _behind(kept: Kept, way: Plan) -> tuple[Array, Array, int]:
+    """The numbers that the norm meets, itself, and how far their lines are apart."""
+    if kept.peaks.size:
+        return kept.peaks, kept.norm, kept.peaks.shape[3]
+    return kept.rows, kept.norm, way.pitch
 
 
 def _size(way: Plan, pool: bool) -> Pair:

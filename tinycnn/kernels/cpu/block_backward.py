@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.block_forward import (
-    DEAD,
     INV_STD,
     SCALE,
     STRETCH,
     between_lines,
     over_lanes,
+    pairs,
     vectors,
 )
 from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, clear
@@ -35,59 +35,28 @@ from tinycnn.kernels.cpu.vector import (
 
 @jit
 def sum_up(
-    start: int,
-    stop: int,
-    g: Any,
-    rows: Any,
-    peaks: Any,
-    index: Any,
-    norm: Any,
-    pitch: int,
-    relu: bool,
-    sums: Any,
+    start: int, stop: int, g: Any, planes: Any, norm: Any, pitch: int, relu: bool, sums: Any
 ) -> None:
-    """Σ g · (y − mean) · inv_std and Σ g where it reaches the convolution, channel by channel."""
-    apart = peaks.shape[3] if index.size else pitch
-    plane = np.zeros(g.shape[2] * apart + LINE, g.dtype)
-    end, lane = g.shape[2] * apart, np.empty(lanes(g), g.dtype)
+    """Σ g · (y − mean) · inv_std and Σ g where it reaches the convolution, channel by channel; y is
+    its result or the largest of each window, in lines `pitch` apart."""
+    end, lane = g.shape[2] * pitch, np.empty(lanes(g), g.dtype)
+    plane = np.zeros(end + LINE, g.dtype)
     for n in range(start, stop):
         for o in range(g.shape[1]):
-            spread(g[n, o], apart, plane, 0)
-            if index.size:
-                both = _pooled_sums(plane, peaks[n, o], index[n, o], norm, o, lane)
-            else:
-                both = _unpooled_sums(plane, rows[n, o], norm, o, end, relu, lane)
+            spread(g[n, o], pitch, plane, 0)
+            both = _sums(plane, planes[n], norm, o, end, relu, lane)
             sums[0, n, o], sums[1, n, o] = both[0] * norm[INV_STD, o], both[1]
 
 
 @part
-def _pooled_sums(g: Any, peaks: Any, index: Any, norm: Any, o: int, lane: Any) -> Any:
-    n, mean = lanes(g), broadcast(norm, o)
-    zero = zeros(g)
-    lane[0] = DEAD
-    dead = broadcast(lane, 0)
-    product = total = 0.0
-    for start in range(0, peaks.size, STRETCH):
-        p = s = zero
-        for t in range(start, min(start + STRETCH, peaks.size), n):
-            h = if_equal(load(index, t), dead, zero, load(g, t))
-            p = multiply_add(h, subtract(load(peaks, t), mean), p)
-            s = add(s, h)
-        product += over_lanes(p, lane)
-        total += over_lanes(s, lane)
-    return product, total
-
-
-@part
-def _unpooled_sums(g: Any, rows: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
+def _sums(g: Any, planes: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
     mean, scale, shift = vectors(norm, o)
-    n = lanes(g)
-    zero = zeros(g)
+    n, zero, at = lanes(g), zeros(g), o * (planes.size // planes.shape[0])
     product = total = 0.0
     for start in range(0, end, STRETCH):
         p = s = zero
         for t in range(start, min(start + STRETCH, end), n):
-            y, h = subtract(load(rows, t), mean), load(g, t)
+            y, h = subtract(load(planes, at + t), mean), load(g, t)
             if relu:
                 h = if_at_most(multiply_add(y, scale, shift), zero, zero, h)
             p, s = multiply_add(h, y, p), add(s, h)
@@ -118,11 +87,10 @@ def gradients(
     g: Any,
     x: Any,
     rows: Any,
-    index: Any,
+    peaks: Any,
     norm: Any,
     taken: Any,
     relu: bool,
-    numbers: Any,
     way: Any,
     weights: Any,
     no_bias: Any,
@@ -135,7 +103,7 @@ def gradients(
     together, plane = at_a_time(way), back.lines * back.pitch
     images = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, back.size + 4 * plane), g.dtype)
-    given = np.zeros(g.shape[2] * index.shape[3] + LINE, g.dtype)
+    given = np.zeros(g.shape[2] * peaks.shape[3] + LINE, g.dtype)
     out = np.empty((len(no_bias), back.height * back.pitch + LINE), g.dtype)
     sums = np.empty((rows.shape[1], len(way.offsets), lanes(x)), x.dtype)
     origin = back.top * back.pitch + back.left
@@ -149,10 +117,10 @@ def gradients(
                 lay_out(x[n], way, images[m])
                 for o in range(g.shape[1]):
                     there = o * plane + origin
-                    if index.size:
-                        spread(g[n, o], index.shape[3], given, 0)
-                        y, k = rows[n], index[n]
-                        _unpool(given, y, k, o, norm, taken, numbers, way, cotangent, there)
+                    if peaks.size:
+                        spread(g[n, o], peaks.shape[3], given, 0)
+                        y, p = rows[n], peaks[n]
+                        _unpool(given, y, p, o, norm, taken, relu, way, cotangent, there)
                     else:
                         spread(g[n, o], way.pitch, cotangent, there)
                         _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
@@ -177,39 +145,54 @@ def _undo(
         h, y = load(out, there + t), subtract(load(rows, o * rows.shape[1] + t), mean)
         if relu:
             h = if_at_most(multiply_add(y, scale, shift), zero, zero, h)
-        along = multiply_add(y, slope, level)
-        store(out, there + t, subtract(multiply_add(h, scale, zero), along))
+        h = multiply_add(h, scale, zero)
+        store(out, there + t, subtract(h, multiply_add(y, slope, level)))
 
 
 @part
 def _unpool(
     g: Any,
     rows: Any,
-    index: Any,
+    peaks: Any,
     o: int,
     norm: Any,
     taken: Any,
-    numbers: Any,
+    relu: bool,
     way: Any,
     out: Any,
     there: int,
 ) -> None:
-    """The same where only the largest of each window has got one."""
-    mean, scale, _ = vectors(norm, o)
+    """The same where only the largest of each window has got one, or the first of equals. From
+    right to left: what is written beyond a line's end the line below writes over."""
+    mean, scale, shift = vectors(norm, o)
     level, slope = broadcast(taken, o), broadcast(taken, taken.shape[1] + o)
-    zero, n = zeros(g), lanes(g)
-    height, width = index.shape[1:]
-    for i in range(way.height):
-        line, to = o * rows.shape[1] + i * way.pitch, there + i * way.pitch
-        window, first = i // 2 * width, i % 2 * 2
-        left, right = broadcast(numbers, first), broadcast(numbers, first + 1)
-        for j in range(0, width, n):
-            a = b = zero
-            if i // 2 < height:
-                h = multiply_add(load(g, window + j), scale, zero)
-                k = load(index, o * height * width + window + j)
-                a, b = if_equal(k, left, h, zero), if_equal(k, right, h, zero)
-            y = subtract(load(rows, line + 2 * j), mean)
-            store(out, to + 2 * j, subtract(mixed_first(a, b), multiply_add(y, slope, level)))
-            y = subtract(load(rows, line + 2 * j + n), mean)
-            store(out, to + 2 * j + n, subtract(mixed_last(a, b), multiply_add(y, slope, level)))
+    zero, n, below = zeros(g), lanes(g), way.pitch
+    height, width = peaks.shape[1:]
+    for i in range(height):
+        line, to = o * rows.shape[1] + 2 * i * below, there + 2 * i * below
+        for j in range(width - n, -1, -n):
+            h, p = load(g, i * width + j), load(peaks, (o * height + i) * width + j)
+            if relu:
+                h = if_at_most(multiply_add(subtract(p, mean), scale, shift), zero, zero, h)
+            h = multiply_add(h, scale, zero)
+            at, to_pair = line + 2 * j, to + 2 * j
+            a, b = load(rows, at), load(rows, at + n)
+            c, d = load(rows, at + below), load(rows, at + below + n)
+            (y0, y1), (y2, y3) = pairs(a, b), pairs(c, d)
+            h0, h = if_equal(p, y0, h, zero), if_equal(p, y0, zero, h)
+            h1, h = if_equal(p, y1, h, zero), if_equal(p, y1, zero, h)
+            h2, h = if_equal(p, y2, h, zero), if_equal(p, y2, zero, h)
+            h3 = if_equal(p, y3, h, zero)
+            store(out, to_pair, _less(mixed_first(h0, h1), a, mean, slope, level))
+            store(out, to_pair + n, _less(mixed_last(h0, h1), b, mean, slope, level))
+            store(out, to_pair + below, _less(mixed_first(h2, h3), c, mean, slope, level))
+            store(out, to_pair + below + n, _less(mixed_last(h2, h3), d, mean, slope, level))
+    for t in range(2 * height * below, way.height * below, n):  # a line that is in no window
+        y = load(rows, o * rows.shape[1] + t)
+        store(out, there + t, _less(zero, y, mean, slope, level))
+
+
+@part
+def _less(h: Any, y: Any, mean: Any, slope: Any, level: Any) -> Any:
+    """A cotangent less the mean of all and their part along y."""
+    return subtract(h, multiply_add(subtract(y, mean), slope, level))

@@ -1,8 +1,9 @@
 """What `block.py` does forward: the convolution with its statistics, and all that is behind it.
 
-Of a window's four elements the largest is numbered 0 to 3 in row-major order, or DEAD where ReLU
-cuts it off. A norm is an array (4, O) of what becomes of each channel: (y − mean) · scale + shift,
-where the scale has the factor inv_std.
+A norm is an array (4, O) of what becomes of each channel: (y − mean) · scale + shift, where the
+scale has the factor inv_std. It keeps the order of a window's elements or, where it is negative,
+turns it round. So pooling comes first, while the elements are in the cache, and leaves a quarter of
+them to be normalised once the statistics are known.
 """
 
 from typing import Any
@@ -17,7 +18,9 @@ from tinycnn.kernels.cpu.vector import (
     broadcast,
     evens,
     if_at_most,
+    if_equal,
     if_larger,
+    if_numbers,
     lanes,
     load,
     multiply_add,
@@ -27,7 +30,6 @@ from tinycnn.kernels.cpu.vector import (
     zeros,
 )
 
-DEAD = 4
 MEAN, SCALE, SHIFT, INV_STD = range(4)  # of a norm
 STRETCH = 4096  # so many numbers are summed in their own precision, then in float64
 
@@ -42,15 +44,23 @@ def correlate_and_measure(
     way: Any,
     rows: Any,
     statistics: Any,
+    signs: Any,
+    peaks: Any,
 ) -> None:
-    """The convolution of some images, and the statistics of their channels if wanted."""
+    """The convolution of some images, the statistics of their channels and the largest of each
+    window, as far as they are wanted."""
     row, lane = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
         correlate(row, way.offsets, weights, bias, way.length, rows[n])
-        for o in range(statistics.shape[2]):
-            moments = _moments(rows[n, o], way, lane)
-            statistics[0, n, o], statistics[1, n, o] = moments
+        for o in range(len(signs)):
+            if statistics.size:
+                moments = _moments(rows[n, o], way, lane)
+                statistics[0, n, o], statistics[1, n, o] = moments
+            else:
+                between_lines(rows[n, o], 0, way, x.dtype.type(0))
+            if peaks.size:
+                _pool(rows[n], o, way.pitch, signs, peaks[n])
 
 
 @part
@@ -94,12 +104,13 @@ def over_lanes(vector: Any, lane: Any) -> float:
 
 @jit
 def between_lines(row: Any, start: int, way: Any, value: Any) -> None:
-    """Write a value where a channel that begins at `start` has no pixels, and a little behind."""
+    """Write a value where a channel that begins at `start` has no pixels, and for four vectors
+    behind, which loops may read to the end."""
     end = start + way.height * way.pitch
     for line in range(start, end, way.pitch):
         for t in range(line + way.width, line + way.pitch):
             row[t] = value
-    for t in range(end, end + LINE):
+    for t in range(end, end + 4 * lanes(row)):
         row[t] = value
 
 
@@ -123,30 +134,14 @@ def combine(
 
 
 @jit
-def finish(
-    start: int,
-    stop: int,
-    rows: Any,
-    norm: Any,
-    pitch: int,
-    relu: bool,
-    numbers: Any,
-    peaks: Any,
-    index: Any,
-    out: Any,
-) -> None:
-    """All that is behind the convolution, for some images."""
-    if index.size:
-        lines = np.empty((out.shape[1], peaks.shape[2] * peaks.shape[3]), out.dtype)
-    else:
-        lines = np.empty(rows.shape[1:], out.dtype)
+def finish(start: int, stop: int, planes: Any, norm: Any, pitch: int, relu: bool, out: Any) -> None:
+    """The norm and ReLU, for some images; lines are `pitch` apart."""
+    end = out.shape[2] * pitch
+    lines = np.empty((out.shape[1], end + LINE), out.dtype)
     for n in range(start, stop):
         for o in range(out.shape[1]):
-            if index.size:
-                _pool(rows, n, o, norm, numbers, pitch, relu, peaks, index, lines)
-            else:
-                _normalize(rows[n], o, norm, out.shape[2] * pitch, relu, lines)
-        take(lines, peaks.shape[3] if index.size else pitch, out[n])
+            _normalize(planes[n], o, norm, end, relu, lines)
+        take(lines, pitch, out[n])
 
 
 @part
@@ -158,63 +153,42 @@ def vectors(norm: Any, o: int) -> Any:
 
 
 @part
-def _normalize(rows: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
-    """Of one channel; its lines stay as far apart as they are."""
+def _normalize(planes: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
+    """One channel of an image; its lines stay as far apart as they are."""
     mean, scale, shift = vectors(norm, o)
-    zero, start = zeros(rows), o * rows.shape[1]
-    for t in range(start, start + end, lanes(rows)):
-        z = multiply_add(subtract(load(rows, t), mean), scale, shift)
-        store(out, t, if_at_most(z, zero, zero, z) if relu else z)
+    zero, start, to = zeros(out), o * (planes.size // planes.shape[0]), o * out.shape[1]
+    for t in range(0, end, lanes(out)):
+        z = multiply_add(subtract(load(planes, start + t), mean), scale, shift)
+        store(out, to + t, if_at_most(z, zero, zero, z) if relu else z)
 
 
 @part
-def _pool(
-    rows: Any,
-    n: int,
-    o: int,
-    norm: Any,
-    numbers: Any,
-    pitch: int,
-    relu: bool,
-    peaks: Any,
-    index: Any,
-    out: Any,
-) -> None:
-    """One channel. NaN wins against every number, and the first of equals."""
-    mean, scale, shift = vectors(norm, o)
-    zero, dead = zeros(rows), broadcast(numbers, DEAD)
-    one, two, three = broadcast(numbers, 1), broadcast(numbers, 2), broadcast(numbers, 3)
-    channels, height, width = peaks.shape[1:]
+def _pool(rows: Any, o: int, pitch: int, signs: Any, peaks: Any) -> None:
+    """One channel of an image. NaN wins against every number."""
+    sign, zero = broadcast(signs, o), zeros(rows)
+    height, width = peaks.shape[1:]
     for i in range(height):
-        line = (n * rows.shape[1] + o) * rows.shape[2] + 2 * i * pitch
-        at = (((n * channels) + o) * height + i) * width
+        line, at = o * rows.shape[1] + 2 * i * pitch, (o * height + i) * width
         for j in range(0, width, lanes(rows)):
-            y0, y1 = _pairs(rows, line + 2 * j)
-            y2, y3 = _pairs(rows, line + pitch + 2 * j)
-            z0 = multiply_add(subtract(y0, mean), scale, shift)
-            z1 = multiply_add(subtract(y1, mean), scale, shift)
-            z2 = multiply_add(subtract(y2, mean), scale, shift)
-            z3 = multiply_add(subtract(y3, mean), scale, shift)
-            k, y, z = if_larger(z1, z0, one, zero), if_larger(z1, z0, y1, y0), _larger(z1, z0)
-            k, y, z = if_larger(z2, z, two, k), if_larger(z2, z, y2, y), _larger(z2, z)
-            k, y, z = if_larger(z3, z, three, k), if_larger(z3, z, y3, y), _larger(z3, z)
-            if relu:
-                k, z = if_at_most(z, zero, dead, k), if_at_most(z, zero, zero, z)
-            store(peaks, at + j, y)
-            store(index, at + j, k)
-            store(out, (o * height + i) * width + j, z)
-
-
-@part
-def _pairs(row: Any, t: int) -> Any:
-    """The first elements of neighbouring pairs, and the second ones."""
-    a, b = load(row, t), load(row, t + lanes(row))
-    return evens(a, b), odds(a, b)
+            y0, y1 = pairs(load(rows, line + 2 * j), load(rows, line + 2 * j + lanes(rows)))
+            below = line + pitch + 2 * j
+            y2, y3 = pairs(load(rows, below), load(rows, below + lanes(rows)))
+            z0, z1 = multiply_add(y0, sign, zero), multiply_add(y1, sign, zero)
+            z2, z3 = multiply_add(y2, sign, zero), multiply_add(y3, sign, zero)
+            y = multiply_add(_larger(_larger(z0, z1), _larger(z2, z3)), sign, zero)
+            y = if_numbers(y0, y1, if_numbers(y2, y3, y, add(y2, y3)), add(y0, y1))
+            store(peaks, at + j, if_equal(sign, zero, y0, y))
 
 
 @part
 def _larger(a: Any, b: Any) -> Any:
-    return if_larger(a, b, a, b)
+    return if_larger(b, a, b, a)
+
+
+@part
+def pairs(a: Any, b: Any) -> Any:
+    """The first elements of neighbouring pairs, and the second ones."""
+    return evens(a, b), odds(a, b)
 
 
 @jit
@@ -227,40 +201,23 @@ def infer(
     way: Any,
     norm: Any,
     relu: bool,
+    signs: Any,
     width: int,
     out: Any,
 ) -> None:
     """`width` is that of a line of windows in whole vectors, or 0 without pooling."""
     row = np.zeros(way.size, x.dtype)
     rows = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
-    size = out.shape[2] * width if width else rows.shape[1]
-    lines = np.empty((out.shape[1], size), x.dtype)
+    peaks = np.empty((out.shape[1], out.shape[2], width), x.dtype)
+    pitch = width if width else way.pitch
+    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
         correlate(row, way.offsets, weights, bias, way.length, rows)
         for o in range(out.shape[1]):
             if width:
-                _pool_maxima(rows, o, norm, way.pitch, relu, width, lines)
+                _pool(rows, o, way.pitch, signs, peaks)
+                _normalize(peaks, o, norm, out.shape[2] * pitch, relu, lines)
             else:
-                _normalize(rows, o, norm, out.shape[2] * way.pitch, relu, lines)
-        take(lines, width if width else way.pitch, out[n])
-
-
-@part
-def _pool_maxima(
-    rows: Any, o: int, norm: Any, pitch: int, relu: bool, width: int, out: Any
-) -> None:
-    """The same as `_pool` where only the maxima are wanted."""
-    mean, scale, shift = vectors(norm, o)
-    zero = zeros(rows)
-    for at in range(o * out.shape[1], (o + 1) * out.shape[1], width):
-        line = o * rows.shape[1] + 2 * (at - o * out.shape[1]) // width * pitch
-        for j in range(0, width, lanes(rows)):
-            y0, y1 = _pairs(rows, line + 2 * j)
-            y2, y3 = _pairs(rows, line + pitch + 2 * j)
-            z0 = multiply_add(subtract(y0, mean), scale, shift)
-            z1 = multiply_add(subtract(y1, mean), scale, shift)
-            z2 = multiply_add(subtract(y2, mean), scale, shift)
-            z3 = multiply_add(subtract(y3, mean), scale, shift)
-            z = _larger(z3, _larger(z2, _larger(z1, z0)))
-            store(out, at + j, if_at_most(z, zero, zero, z) if relu else z)
+                _normalize(rows, o, norm, out.shape[2] * pitch, relu, lines)
+        take(lines, pitch, out[n])

@@ -23,8 +23,8 @@ def sgd_step(
         settings = lr, momentum, share, weight_decay, nesterov
         return reference.sgd_step(p, g, velocity, *settings)
     g, v = g.ravel(), (p if velocity is None else velocity).ravel()
-    settings = lr, momentum, share, weight_decay, velocity is not None, nesterov
-    _step(p.ravel(), g, v, *settings)
+    remembers = velocity is not None
+    _step(p.ravel(), g, v, lr, momentum, share, weight_decay, remembers, nesterov)
     return None
 
 

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.vector import lanes, load, store
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 LANES = 16  # of the longest vector
@@ -81,38 +82,50 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
 @jit
 def lay_out(image: Any, way: Any, row: Any) -> None:
     """Copy an image (C, H, W) into a row of zeros."""
-    height, width = image.shape[1:]
-    plane = way.lines * way.pitch
-    for c in range(image.shape[0]):
+    channels, height, width = image.shape
+    pixels, plane = image.reshape(image.size), way.lines * way.pitch
+    for c in range(channels):
         for i in range(height):
-            down = i + way.top
+            down, at = i + way.top, (c * height + i) * width
             part = (c * way.down + down % way.down) * way.right
             start = part * plane + down // way.down * way.pitch
             if way.right == 1:
-                line = row[start + way.left :]
-                for j in range(width):
-                    line[j] = image[c, i, j]
+                _copy(pixels, at, row, start + way.left, width)
             else:
                 for j in range(width):
                     column = j + way.left
-                    at = column % way.right * plane + column // way.right
-                    row[start + at] = image[c, i, j]
+                    there = column % way.right * plane + column // way.right
+                    row[start + there] = pixels[at + j]
 
 
 @jit
 def take(rows: Any, pitch: int, image: Any) -> None:
     """Copy an image (C, H, W) from rows of its channels, without what lies between its lines."""
-    for c in range(image.shape[0]):
-        for i in range(image.shape[1]):
-            line, there = rows[c, i * pitch :], image[c, i]
-            for j in range(len(there)):
-                there[j] = line[j]
+    channels, height, width = image.shape
+    flat, pixels = rows.reshape(rows.size), image.reshape(image.size)
+    for c in range(channels):
+        for i in range(height):
+            at = c * rows.shape[1] + i * pitch
+            _copy(flat, at, pixels, (c * height + i) * width, width)
 
 
 @jit
 def spread(plane: Any, pitch: int, row: Any, start: int) -> None:
     """Copy a plane (H, W) to a row from `start` on, its lines `pitch` apart."""
-    for i in range(plane.shape[0]):
-        there = row[start + i * pitch :]
-        for j in range(plane.shape[1]):
-            there[j] = plane[i, j]
+    height, width = plane.shape
+    pixels = plane.reshape(plane.size)
+    for i in range(height):
+        _copy(pixels, i * width, row, start + i * pitch, width)
+
+
+@part
+def _copy(source: Any, at: int, target: Any, to: int, width: int) -> None:
+    """A line, in vectors of which the last overlaps with the one before."""
+    n = lanes(source)
+    if width < n:
+        for j in range(width):
+            target[to + j] = source[at + j]
+    else:
+        for j in range(0, width - n, n):
+            store(target, to + j, load(source, at + j))
+        store(target, to + width - n, load(source, at + width - n))

@@ -66,8 +66,8 @@ def multiply_add(a: Any, b: Any, c: Any) -> Any:
 
 
 def if_larger(x: Any, y: Any, a: Any, b: Any) -> Any:
-    """a where x > y, or where x is NaN and y is not; else b."""
-    return np.where(~(x <= y) & (y == y), a, b)
+    """a where x > y, else b."""
+    return np.where(x > y, a, b)
 
 
 def if_at_most(x: Any, y: Any, a: Any, b: Any) -> Any:
@@ -78,6 +78,11 @@ def if_at_most(x: Any, y: Any, a: Any, b: Any) -> Any:
 def if_equal(x: Any, y: Any, a: Any, b: Any) -> Any:
     """a where x = y, else b."""
     return np.where(x == y, a, b)
+
+
+def if_numbers(x: Any, y: Any, a: Any, b: Any) -> Any:
+    """a where neither x nor y is NaN, else b."""
+    return np.where((x == x) & (y == y), a, b)
 
 
 def evens(a: Any, b: Any) -> Any:
@@ -185,11 +190,6 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(known or ir.Function(builder.module, kind, name), [a, b, c])
 
 
-def _if_larger(builder: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
-    larger_or_nan = builder.fcmp_unordered(">", x, y)
-    return builder.select(builder.and_(larger_or_nan, builder.fcmp_ordered("==", y, y)), a, b)
-
-
 def _compile(plain: Any, instruction: Any) -> None:
     """Where a compiled kernel calls the plain function it gets the instruction."""
     overload(plain, strict=False)(lambda *kinds: lambda *arguments: instruction(*arguments))
@@ -222,9 +222,16 @@ _compile(zeros, _zeros)
 _compile_between_vectors(add, lambda b, x, y: b.fadd(x, y))
 _compile_between_vectors(subtract, lambda b, x, y: b.fsub(x, y))
 _compile_between_vectors(multiply_add, _fma)
-_compile_between_vectors(if_larger, _if_larger)
-_compile_between_vectors(if_at_most, lambda b, x, y, *ab: b.select(b.fcmp_ordered("<=", x, y), *ab))
-_compile_between_vectors(if_equal, lambda b, x, y, *ab: b.select(b.fcmp_ordered("==", x, y), *ab))
+
+
+def _compile_choice(plain: Any, how: str) -> None:
+    _compile_between_vectors(plain, lambda b, x, y, *ab: b.select(b.fcmp_ordered(how, x, y), *ab))
+
+
+_compile_choice(if_larger, ">")
+_compile_choice(if_at_most, "<=")
+_compile_choice(if_equal, "==")
+_compile_choice(if_numbers, "ord")
 
 
 def _compile_shuffle(plain: Any, picked: Callable[[int], Any]) -> None:
