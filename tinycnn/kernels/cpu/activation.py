@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit, same_dtype, share
+from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
 from tinycnn.kernels.types import Array
 
 
@@ -81,7 +81,7 @@ def _sigmoid(start: int, stop: int, x: Any, y: Any) -> None:
         y[i] = (e if x[i] < 0 else 1.0) / (1 + e)
 
 
-@jit
+@inner
 def _exp(z: float) -> float:
     """eᶻ to 3e-10 for −104 ≤ z ≤ 0, by nothing but products, so that the loop becomes vectors:
     Taylor's series for e^(z/1024), then ten times the square.

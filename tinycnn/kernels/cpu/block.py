@@ -131,7 +131,8 @@ def conv_block_grad(
     weights, no_bias = packed(turned_round(weight), None)
     made = weights, no_bias, back, of_block, dx
     share(2 * _work(x, weight), gradients, blocks, *given, way, *made)
-    if not (add_blocks(of_block, dw) and all_finite(weights) and all_finite(found[0])):
+    vectors = weights.ravel(), found[0].ravel()
+    if not (add_blocks(of_block, dw) and all(map(all_finite, vectors))):
         return None
     d_x = dx if wants_x else None
     if not with_norm:

@@ -43,7 +43,7 @@ def sum_up(
     plane = np.zeros(end + LINE, g.dtype)
     for n in range(start, stop):
         for o in range(g.shape[1]):
-            spread(g[n, o], pitch, plane, 0)
+            spread(g[n, o], pitch, plane)
             both = _sums(plane, planes[n], norm, o, end, relu, lane)
             sums[0, n, o], sums[1, n, o] = both[0] * norm[INV_STD, o], both[1]
 
@@ -118,13 +118,13 @@ def gradients(
                 for o in range(g.shape[1]):
                     there = o * plane + origin
                     if peaks.size:
-                        spread(g[n, o], peaks.shape[3], given, 0)
+                        spread(g[n, o], peaks.shape[3], given)
                         y, p = rows[n], peaks[n]
                         _unpool(given, y, p, o, norm, taken, relu, way, cotangent, there)
                     else:
-                        spread(g[n, o], way.pitch, cotangent, there)
+                        spread(g[n, o], way.pitch, cotangent[there:])
                         _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
-                    between_lines(cotangent, there, way, g.dtype.type(0))
+                    between_lines(cotangent[there:], way, g.dtype.type(0))
                 if dx.size:
                     correlate(cotangent, back.offsets, weights, no_bias, back.length, out)
                     take(out, back.pitch, dx[n])

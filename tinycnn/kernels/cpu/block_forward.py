@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.jit import inner, jit, part
 from tinycnn.kernels.cpu.products import correlate
 from tinycnn.kernels.cpu.rows import LINE, lay_out, take
 from tinycnn.kernels.cpu.vector import (
@@ -58,7 +58,7 @@ def correlate_and_measure(
                 moments = _moments(rows[n, o], way, lane)
                 statistics[0, n, o], statistics[1, n, o] = moments
             else:
-                between_lines(rows[n, o], 0, way, x.dtype.type(0))
+                between_lines(rows[n, o], way, x.dtype.type(0))
             if peaks.size:
                 _pool(rows[n], o, way.pitch, signs, peaks[n])
 
@@ -69,7 +69,7 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
     for itself alone."""
     end, count, n = way.height * way.pitch, way.height * way.width, lanes(rows)
     zero = zeros(rows)
-    between_lines(rows, 0, way, rows.dtype.type(0))
+    between_lines(rows, way, rows.dtype.type(0))
     total = rest = squares = 0.0
     for first in range(0, end, STRETCH):
         a = b = c = d = zero
@@ -79,7 +79,7 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
         total += over_lanes(add(add(a, b), add(c, d)), lane)
     lane[0] = total / count
     pivot = broadcast(lane, 0)
-    between_lines(rows, 0, way, lane[0])  # where it deviates by nothing
+    between_lines(rows, way, lane[0])  # where it deviates by nothing
     mean = float(lane[0])
     for first in range(0, end, STRETCH):
         a = b = c = d = zero
@@ -92,7 +92,7 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
     return mean + rest / count, squares - rest * rest / count
 
 
-@jit
+@inner
 def over_lanes(vector: Any, lane: Any) -> float:
     """The sum over the lanes, in float64."""
     store(lane, 0, vector)
@@ -102,12 +102,12 @@ def over_lanes(vector: Any, lane: Any) -> float:
     return total
 
 
-@jit
-def between_lines(row: Any, start: int, way: Any, value: Any) -> None:
-    """Write a value where a channel that begins at `start` has no pixels, and for four vectors
-    behind, which loops may read to the end."""
-    end = start + way.height * way.pitch
-    for line in range(start, end, way.pitch):
+@inner
+def between_lines(row: Any, way: Any, value: Any) -> None:
+    """Write a value where a channel that begins a row has no pixels, and for four vectors behind,
+    which loops may read to the end."""
+    end = way.height * way.pitch
+    for line in range(0, end, way.pitch):
         for t in range(line + way.width, line + way.pitch):
             row[t] = value
     for t in range(end, end + 4 * lanes(row)):

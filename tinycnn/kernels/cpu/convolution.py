@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinycnn.kernels import memory, reference
-from tinycnn.kernels.cpu.jit import jit, same_dtype, share
+from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
 from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
@@ -167,18 +167,18 @@ def _conv2d_weight_grad(start: int, stop: int, g: Any, x: Any, way: Any, dw: Any
             for m in range(images):
                 lay_out(x[some + m], way, rows[m])
                 for o in range(g.shape[1]):
-                    spread(g[some + m, o], way.pitch, cotangents[m], o * plane)
+                    spread(g[some + m, o], way.pitch, cotangents[m, o * plane :])
             correlate_rows(cotangents, images, plane, 0, rows, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])
 
 
-@jit
+@inner
 def at_a_time(way: Any) -> int:
     """How many small images' cotangents are multiplied in one go."""
     return max(1, TILE // way.length)
 
 
-@jit
+@inner
 def clear(sums: Any) -> None:
     """Begin at 0."""
     flat = sums.reshape(sums.size)
@@ -186,7 +186,7 @@ def clear(sums: Any) -> None:
         flat[i] = 0
 
 
-@jit
+@inner
 def add_lanes(sums: Any, dw: Any) -> None:
     """The sums (O, K, lanes) over their lanes, as a weight (O, C, kh, kw)."""
     weight = dw.reshape((len(dw), dw.size // len(dw)))
@@ -208,13 +208,13 @@ def add_blocks(of_block: Any, dw: Any) -> bool:
             total[k] += part[k]
     for k in range(dw.size):
         weight[k] = total[k]
-    return all_finite(dw)
+    return all_finite(weight)
 
 
 @jit
-def all_finite(array: Any) -> bool:
-    """Whether there is neither NaN nor infinity."""
-    flat, nothing = array.reshape(array.size), array.dtype.type(0)
-    for i in range(array.size):
-        nothing += flat[i] * 0  # NaN of both
+def all_finite(numbers: Any) -> bool:
+    """Whether there is neither NaN nor infinity among the numbers of a vector."""
+    nothing = numbers.dtype.type(0)
+    for i in range(len(numbers)):
+        nothing += numbers[i] * 0  # NaN of both
     return nothing == 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit, share
+from tinycnn.kernels.cpu.jit import inner, jit, share
 from tinycnn.kernels.types import Array, Padding, Pair, Shape
 
 
@@ -90,7 +90,7 @@ def _max_pool2d(
             index[p, t] = first[t]
 
 
-@jit
+@inner
 def _gather(image: Any, offset: int, steps: Any, size: Any, out: Any) -> None:
     """The element at this offset of every window."""
     for i in range(size[0]):

@@ -8,7 +8,7 @@ loop does that has to fetch and put back what it adds to.
 
 from typing import Any
 
-from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.jit import inner, jit, part
 from tinycnn.kernels.cpu.vector import add, broadcast, lanes, load, multiply_add, store, zeros
 
 TILE = 1024  # positions whose inputs and cotangents stay in the cache while all k are summed
@@ -27,7 +27,7 @@ def pack(weight: Any, packed: Any) -> None:
             flat[start + 4 * k] = weight[o, k]
 
 
-@jit
+@inner
 def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out: Any) -> None:
     """out[o, t] = bias[o] + Σ over k of weights[o, k] · row[t + offsets[k]], for t < length and a
     few more; `out` and `row` have room for that. Offsets beyond the weights are left out.
@@ -38,7 +38,7 @@ def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out:
             _four_channels(row, offsets, weights, bias, t, 4 * block, out)
 
 
-@jit
+@inner
 def _four_channels(
     row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any
 ) -> None:
@@ -78,7 +78,7 @@ def _put(out: Any, at: int, bias: Any, o: int, first: int, x0: Any, x1: Any, x2:
     store(out, at + 2 * n, add(x2, y2))
 
 
-@jit
+@inner
 def correlate_rows(
     cotangents: Any,
     images: int,
@@ -105,7 +105,7 @@ def correlate_rows(
                 )
 
 
-@jit
+@inner
 def _four_by_three(
     cotangents: Any,
     images: int,

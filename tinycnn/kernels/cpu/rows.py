@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.jit import inner, part
 from tinycnn.kernels.cpu.vector import lanes, load, store
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
@@ -79,7 +79,7 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     return Plan(*place, *size, length, filled)
 
 
-@jit
+@inner
 def lay_out(image: Any, way: Any, row: Any) -> None:
     """Copy an image (C, H, W) into a row of zeros."""
     channels, height, width = image.shape
@@ -98,7 +98,7 @@ def lay_out(image: Any, way: Any, row: Any) -> None:
                     row[start + there] = pixels[at + j]
 
 
-@jit
+@inner
 def take(rows: Any, pitch: int, image: Any) -> None:
     """Copy an image (C, H, W) from rows of its channels, without what lies between its lines."""
     channels, height, width = image.shape
@@ -109,13 +109,13 @@ def take(rows: Any, pitch: int, image: Any) -> None:
             _copy(flat, at, pixels, (c * height + i) * width, width)
 
 
-@jit
-def spread(plane: Any, pitch: int, row: Any, start: int) -> None:
-    """Copy a plane (H, W) to a row from `start` on, its lines `pitch` apart."""
+@inner
+def spread(plane: Any, pitch: int, row: Any) -> None:
+    """Copy a plane (H, W) to a row, its lines `pitch` apart."""
     height, width = plane.shape
     pixels = plane.reshape(plane.size)
     for i in range(height):
-        _copy(pixels, i * width, row, start + i * pitch, width)
+        _copy(pixels, i * width, row, i * pitch, width)
 
 
 @part

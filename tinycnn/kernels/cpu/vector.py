@@ -18,7 +18,7 @@ import numpy as np
 from llvmlite import binding, ir
 from numba.core import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import lower_builtin, models, register_model, type_callable
 
 REGISTER_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
 
@@ -131,56 +131,49 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
     return builder.gep(context.make_array(kind)(context, builder, array).data, [i])
 
 
-@intrinsic
-def _load(typing: Any, array: Any, i: Any) -> Any:
-    vector = Vector(array.dtype)
-
-    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, array, *arguments)
-        pointer = builder.bitcast(address, context.get_value_type(vector).as_pointer())
-        return builder.load(pointer, align=array.dtype.bitwidth // 8)
-
-    return vector(array, types.intp), write
+def _place(context: Any, builder: Any, signature: Any, array: Any, i: Any) -> Any:
+    """Of a vector that begins with this element."""
+    kind = signature.args[0]
+    address = _address(context, builder, kind, array, i)
+    return builder.bitcast(address, context.get_value_type(Vector(kind.dtype)).as_pointer())
 
 
-@intrinsic
-def _store(typing: Any, array: Any, i: Any, vector: Any) -> Any:
-    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, array, *arguments[:2])
-        pointer = builder.bitcast(address, context.get_value_type(vector).as_pointer())
-        builder.store(arguments[2], pointer, align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, vector), write
-
-
-@intrinsic
-def _broadcast(typing: Any, array: Any, i: Any) -> Any:
-    vector = Vector(array.dtype)
-
-    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = builder.load(_address(context, builder, array, *arguments))
-        empty = ir.Constant(context.get_value_type(vector), ir.Undefined)
-        one = builder.insert_element(empty, element, ir.Constant(ir.IntType(32), 0))
-        return _shuffle(builder, one, empty, [0] * vector.lanes)
-
-    return vector(array, types.intp), write
-
-
-@intrinsic
-def _zeros(typing: Any, array: Any) -> Any:
-    vector = Vector(array.dtype)
-
-    def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.Constant(context.get_value_type(vector), None)
-
-    return vector(array), write
+def _alignment(signature: Any) -> int:
+    """Of arrays: that of an element."""
+    return int(signature.args[0].dtype.bitwidth // 8)
 
 
 def _shuffle(builder: Any, a: Any, b: Any, picked: Any) -> Any:
     """The lanes of a and b behind each other, by number."""
     numbers = ir.Constant(ir.VectorType(ir.IntType(32), len(picked)), list(picked))
     return builder.shuffle_vector(a, b, numbers)
+
+
+def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    place = _place(context, builder, signature, *arguments)
+    return builder.load(place, align=_alignment(signature))
+
+
+def _store(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    place = _place(context, builder, signature, *arguments[:2])
+    builder.store(arguments[2], place, align=_alignment(signature))
+    return context.get_dummy_value()
+
+
+def _broadcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    vector = signature.return_type
+    element = builder.load(_address(context, builder, signature.args[0], *arguments))
+    empty = ir.Constant(context.get_value_type(vector), ir.Undefined)
+    one = builder.insert_element(empty, element, ir.Constant(ir.IntType(32), 0))
+    return _shuffle(builder, one, empty, [0] * vector.lanes)
+
+
+def _zeros(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return ir.Constant(context.get_value_type(signature.return_type), None)
+
+
+def _lanes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return context.get_constant(types.intp, Vector(signature.args[0].dtype).lanes)
 
 
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -190,54 +183,41 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(known or ir.Function(builder.module, kind, name), [a, b, c])
 
 
-def _compile(plain: Any, instruction: Any) -> None:
-    """Where a compiled kernel calls the plain function it gets the instruction."""
-    overload(plain, strict=False)(lambda *kinds: lambda *arguments: instruction(*arguments))
+def _compile(plain: Any, typed: Callable[..., Any], write: Callable[..., Any]) -> None:
+    """Where a compiled kernel calls the plain function, `write` writes what it does."""
+    type_callable(plain)(lambda context: typed)
+    lower_builtin(plain, types.VarArg(types.Any))(write)  # type: ignore[no-untyped-call]
+
+
+_compile(lanes, lambda array: types.intp, _lanes)
+_compile(load, lambda array, i: Vector(array.dtype), _load)
+_compile(store, lambda array, i, vector: types.void, _store)
+_compile(broadcast, lambda array, i: Vector(array.dtype), _broadcast)
+_compile(zeros, lambda array: Vector(array.dtype), _zeros)
 
 
 def _compile_between_vectors(plain: Any, write: Callable[..., Any]) -> None:
-    """The same for a function of vectors to a vector, of which `write` writes the code."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return write(builder, *arguments)
-
-    typed = {
-        2: lambda typing, a, b: (a(a, b), code),
-        3: lambda typing, a, b, c: (a(a, b, c), code),
-        4: lambda typing, x, y, a, b: (a(x, y, a, b), code),
-    }
-    _compile(plain, intrinsic(typed[len(signature(plain).parameters)]))
-
-
-@overload(lanes, strict=False)
-def _lanes(array: Any) -> Any:
-    n = REGISTER_BYTES * 8 // array.dtype.bitwidth
-    return lambda array: n
-
-
-_compile(load, _load)
-_compile(store, _store)
-_compile(broadcast, _broadcast)
-_compile(zeros, _zeros)
-_compile_between_vectors(add, lambda b, x, y: b.fadd(x, y))
-_compile_between_vectors(subtract, lambda b, x, y: b.fsub(x, y))
-_compile_between_vectors(multiply_add, _fma)
+    """The same for a function of vectors to a vector."""
+    of = {2: lambda a, b: a, 3: lambda a, b, c: a, 4: lambda x, y, a, b: a}
+    typed: Any = of[len(signature(plain).parameters)]
+    _compile(plain, typed, lambda context, builder, signature, given: write(builder, *given))
 
 
 def _compile_choice(plain: Any, how: str) -> None:
     _compile_between_vectors(plain, lambda b, x, y, *ab: b.select(b.fcmp_ordered(how, x, y), *ab))
 
 
-_compile_choice(if_larger, ">")
-_compile_choice(if_at_most, "<=")
-_compile_choice(if_equal, "==")
-_compile_choice(if_numbers, "ord")
-
-
 def _compile_shuffle(plain: Any, picked: Callable[[int], Any]) -> None:
     _compile_between_vectors(plain, lambda b, x, y: _shuffle(b, x, y, picked(x.type.count)))
 
 
+_compile_between_vectors(add, lambda b, x, y: b.fadd(x, y))
+_compile_between_vectors(subtract, lambda b, x, y: b.fsub(x, y))
+_compile_between_vectors(multiply_add, _fma)
+_compile_choice(if_larger, ">")
+_compile_choice(if_at_most, "<=")
+_compile_choice(if_equal, "==")
+_compile_choice(if_numbers, "ord")
 _compile_shuffle(evens, lambda n: range(0, 2 * n, 2))
 _compile_shuffle(odds, lambda n: range(1, 2 * n, 2))
 _compile_shuffle(mixed_first, lambda n: [i // 2 + i % 2 * n for i in range(n)])
