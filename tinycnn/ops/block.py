@@ -48,10 +48,12 @@ def can_fuse(
     # to differentiate with fixed statistics is left to the operations
     if norm is not None and not norm.training and is_grad_enabled():
         return False
-    vectors = [v for v in (bias, *(norm[:4] if norm else ())) if v is not None]
-    if any(v.dtype != x.dtype or v.shape != weight.shape[:1] for v in vectors):
-        return False
-    return weight.dtype == x.dtype and backend.can_fuse(x.shape, weight.shape, geometry)
+    dtype, channels = x.array.dtype, weight.array.shape[:1]
+    for v in (bias, *norm[:4]) if norm else (bias,):
+        if v is not None and (v.array.dtype != dtype or v.array.shape != channels):
+            return False
+    fits: bool = backend.can_fuse(x.array.shape, weight.array.shape, geometry)
+    return fits and weight.array.dtype == dtype
 
 
 def conv_block(

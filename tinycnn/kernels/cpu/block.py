@@ -24,9 +24,9 @@ from tinycnn.kernels.cpu.block_forward import (
     infer,
 )
 from tinycnn.kernels.cpu.convolution import (
-    BLOCKS,
     add_blocks,
     all_finite,
+    blocks_of,
     kernel_of,
     packed,
     turned_round,
@@ -125,7 +125,7 @@ def conv_block_grad(
     (d_gamma, d_beta), taken = found = np.empty((2, o), g.dtype), np.zeros((2, o), g.dtype)
     settle(sums, count, kept.norm, with_norm, *found)
     dx = memory.empty(x.shape if wants_x else NOTHING, g.dtype)
-    blocks = min(n, BLOCKS)
+    blocks = blocks_of(n, way)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
     given = g, x, *kept, taken, relu
     weights, no_bias = packed(turned_round(weight), None)

@@ -13,7 +13,8 @@ from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, t
 from tinycnn.kernels.cpu.vector import lanes
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
-BLOCKS = 8  # of images; the weight's gradient is summed in each, then over them
+BLOCKS = 8  # of images at most; the weight's gradient is summed in each, then over them
+WORTH_A_BLOCK = 640  # positions: they take six times as long as the clearing and adding of sums
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
@@ -101,7 +102,7 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     way = plan(x.shape[1:], kernel_of(weight_shape), geometry)
     if g.shape != (len(x), weight_shape[0], way.height, way.width):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
-    blocks = min(len(x), BLOCKS)
+    blocks = blocks_of(len(x), way)
     of_block = np.empty((blocks, *weight_shape), g.dtype)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
     share(g.size * len(way.offsets), _conv2d_weight_grad, blocks, g, x, way, of_block)
@@ -110,6 +111,11 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     if not add_blocks(of_block, dw):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     return dw
+
+
+def blocks_of(images: int, way: Plan) -> int:
+    """How many blocks of images there are: for few small ones fewer, but enough for the threads."""
+    return min(images, BLOCKS, max(BLOCKS // 2, images * way.length // WORTH_A_BLOCK))
 
 
 def packed(weight: Array, bias: Array | None) -> tuple[Array, Array]:

@@ -91,11 +91,12 @@ def lay_out(image: Any, way: Any, row: Any) -> None:
             start = part * plane + down // way.down * way.pitch
             if way.right == 1:
                 _copy(pixels, at, row, start + way.left, width)
-            else:
-                for j in range(width):
-                    column = j + way.left
-                    there = column % way.right * plane + column // way.right
-                    row[start + there] = pixels[at + j]
+                continue
+            for first in range(min(way.right, width)):  # of the columns of one part
+                column = first + way.left
+                to = start + column % way.right * plane + column // way.right
+                for j in range((width - first + way.right - 1) // way.right):
+                    row[to + j] = pixels[at + first + j * way.right]
 
 
 @inner
