@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from tinycnn.data import folds, holdout, read_folder
+from tinycnn.data.split import _deal_out
 from tinycnn.errors import InputError
 
 REAL = Path(__file__).parents[3] / "shared/data/mammography_micro"
@@ -49,6 +51,17 @@ def test_a_division_keeps_cases_whole_and_classes_on_both_sides_or_is_refused(co
         np.testing.assert_array_equal(np.union1d(train, test), np.arange(len(labels)))
         assert not set(cases[train]) & set(cases[test])
         assert set(labels[train]) == set(labels[test]) == {0, 1}
+
+
+@settings(deadline=None, derandomize=True)
+@given(counts=CASES, k=st.integers(2, 6))
+def test_cases_are_dealt_out_as_by_scikit_learn(counts, k):
+    labels, cases = expand(counts)
+    assume(min(np.bincount(labels, minlength=2)) >= k and len(counts) >= k)
+    numbers = np.unique(cases, return_inverse=True)[1]
+    fold = _deal_out(labels, numbers, k)[numbers]
+    for i, (_, test) in enumerate(StratifiedGroupKFold(k).split(labels, labels, numbers)):
+        np.testing.assert_array_equal(np.flatnonzero(fold == i), test)
 
 
 @settings(deadline=None, derandomize=True)
