@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from tinycnn import __version__
+from tinycnn.device import check_device
 from tinycnn.errors import InputError
 from tinycnn.kernels import compilation
 from tinycnn.kernels.memory import keep_freed_memory, peak_memory
@@ -73,11 +74,12 @@ def train(options: argparse.Namespace) -> None:
     try:
         if options.resume:
             _refuse_beside_resume(options)
-            best = job.resume(options.out)
+            best = job.resume(options.out, options.device)
         else:
             if options.data is None:
                 print("no --data: simulating patches", file=sys.stderr)
-            best = job.train(options.out, _recipe(options), options.data, options.case_pattern)
+            data = options.data, options.case_pattern
+            best = job.train(options.out, _recipe(options), *data, options.device)
     except KeyboardInterrupt:
         if not Run(options.out).exists():
             raise
@@ -126,10 +128,11 @@ def repeat(options: argparse.Namespace) -> None:
     """Train several times over different splits."""
     from tinycnn.microcalc import repetition, source
 
+    check_device(options.device)
     recipe = _recipe(options)
     patches = source.for_training(options.data, options.case_pattern, recipe.seed)
     results = []
-    for result in repetition.repeat(recipe, patches, options.times):
+    for result in repetition.repeat(recipe, patches, options.times, options.device):
         results.append(result)
         line = "  ".join(f"{name} {value:.4f}" for name, value in result.items())
         print(f"{len(results):3}  {line}", file=sys.stderr if options.json else sys.stdout)
@@ -234,6 +237,9 @@ def _add_recipe(to: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="none, symmetries (flips and quarter turns), shifts (symmetries and shifts by up "
         "to two pixels, the default) or exposure (symmetries, gain and offset)",
+    )
+    to.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu (the default), cuda, cuda:1, …"
     )
 
 

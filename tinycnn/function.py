@@ -30,6 +30,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import numpy as np
 
 from tinycnn import anomaly
+from tinycnn.device import disagreement
 from tinycnn.grad_mode import recorded_kinds
 from tinycnn.kernels.namespace import namespace
 from tinycnn.node import Edge, Node
@@ -155,11 +156,15 @@ class Function(Generic[P]):
         """The plain function's result and what it saves; its errors get the operation's name."""
         try:
             made = self._forward(*values)
-        except (ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            if apart := disagreement(values):
+                raise TypeError(f"{self.name}: {apart}") from error
+            if isinstance(error, TypeError):
+                raise
+            if isinstance(error, AttributeError):
+                raise TypeError(f"{self.name}: takes tensors or arrays: {error}") from error
             kind = ValueError if isinstance(error, ValueError) else IndexError
             raise kind(f"{self.name}: {error}") from error
-        except AttributeError as error:
-            raise TypeError(f"{self.name}: takes tensors or arrays: {error}") from error
         return (made[0], made[1:]) if self._saves else (made, ())
 
     def _plan(self, wanted: int) -> Plan:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinycnn.device import device_of, to_device
 from tinycnn.grad_mode import has_derivatives
 from tinycnn.kernels.namespace import readonly
 from tinycnn.kernels.types import Array
@@ -99,6 +100,11 @@ class Tensor:
         return self.array.dtype
 
     @property
+    def device(self) -> str:
+        """Where it lives: "cpu", "cuda:0", …"""
+        return device_of(self.array)
+
+    @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made it."""
         return self.node is None
@@ -154,7 +160,13 @@ class Tensor:
         self.array, self.changes = value.array, value.changes
 
     def numpy(self) -> Array:
-        """The values as a NumPy array to read: it shares the memory and can't be written to."""
+        """The values as a NumPy array to read: it shares the memory and can't be written to.
+
+        Raises:
+            TypeError: the tensor is on another device.
+        """
+        if self.device != "cpu":
+            raise TypeError(f"numpy: the tensor is on {self.device}; copy it with .to('cpu')")
         view: Array = readonly(self.array)
         return view
 
@@ -193,7 +205,10 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __repr__(self) -> str:
-        body = np.array2string(np.asarray(self.array), separator=", ", prefix="tensor(")
+        values = np.asarray(to_device(self.array, "cpu"))
+        body = np.array2string(values, separator=", ", prefix="tensor(")
+        if self.device != "cpu":
+            body += f", device='{self.device}'"
         if self.dtype not in (np.float32, np.int64, np.bool_):
             body += f", dtype={self.dtype}"
         if self.node is not None:
@@ -203,13 +218,16 @@ class Tensor:
         return f"tensor({body})"
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
     """A leaf tensor with a copy of some data.
 
     Args:
-        data: numbers, nested lists, an array or a Tensor.
+        data: numbers, nested lists, an array (NumPy's or CuPy's) or a Tensor.
         dtype: of the result; else Python floats become float32, arrays keep theirs.
         requires_grad: ask for its gradient.
+        device: where it is to live; else where the data are.
 
     >>> tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     tensor([[1., 2.],
@@ -223,4 +241,5 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         dtype = np.float32  # Python numbers, as in PyTorch
     if array.dtype == object:
         raise TypeError("tensor: the data are not numbers in a regular shape")
-    return Tensor(array if dtype is None else array.astype(dtype), requires_grad)
+    array = array if dtype is None else array.astype(dtype)
+    return Tensor(array if device is None else to_device(array, device), requires_grad)

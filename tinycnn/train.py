@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from tinycnn import metrics, random
 from tinycnn.data import Loader, Patches, compose, flips_and_quarter_turns, gain_and_offset, shifts
+from tinycnn.device import to_device
 from tinycnn.errors import InputError
 from tinycnn.grad_mode import no_grad
 from tinycnn.kernels.types import Array
@@ -20,6 +22,10 @@ from tinycnn.nn.functional import binary_cross_entropy_with_logits, sigmoid
 from tinycnn.optim import SGD
 from tinycnn.optim.lr_scheduler import CosineAnnealingLR
 from tinycnn.tensor import Tensor
+
+# After so many steps the loss is looked at. A look waits for a graphics card to come to it, so that
+# the card has nothing to do meanwhile.
+LOOK = 10
 
 # Symmetries are flips and quarter turns; the other two add to them.
 AUGMENTATIONS = {
@@ -83,10 +89,10 @@ class Training:
     ['epoch', 'lr', 'seconds', 'train_accuracy', 'train_loss']
     """
 
-    def __init__(self, recipe: Recipe, patches: Patches) -> None:
+    def __init__(self, recipe: Recipe, patches: Patches, device: str = "cpu") -> None:
         random.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.model: Module = build(recipe.model, patches.images.shape[1:])
+        self.recipe, self.device = recipe, device
+        self.model: Module = build(recipe.model, patches.images.shape[1:]).to(device)
         self.optimizer = SGD(
             self.model.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay
         )
@@ -95,25 +101,33 @@ class Training:
         self.loader = Loader(patches, recipe.batch_size, True, recipe.seed, augment)
         self.epoch = 0
 
-    def run_epoch(self, after_batch: Callable[[float, float], Any] | None = None) -> dict[str, Any]:
+    def run_epoch(
+        self, after_batches: Callable[[int, float, float], Any] | None = None
+    ) -> dict[str, Any]:
         """See every patch once; gives the epoch's number, learning rate, loss and accuracy.
 
         Args:
-            after_batch: called with the mean loss and accuracy of the epoch so far.
+            after_batches: called now and then with how many batches there were since, and the
+                mean loss and accuracy of the epoch so far.
+
+        Raises:
+            InputError: the loss is no longer finite.
         """
         began, lr = time.perf_counter(), self.optimizer.lr
         random.manual_seed((self.recipe.seed, self.epoch, 1))  # for dropout; the loader has its own
         self.model.train()
+        results: list[tuple[Array, Array, int]] = []
         loss_sum = correct = seen = 0.0
-        for images, labels in self.loader.epoch(self.epoch):
-            loss, right = self._step(images, labels)
-            loss_sum, correct, seen = (
-                loss_sum + loss * len(labels),
-                correct + right,
-                seen + len(labels),
-            )
-            if after_batch is not None:
-                after_batch(loss_sum / seen, correct / seen)
+        for number, (images, labels) in enumerate(self.loader.epoch(self.epoch), 1):
+            results.append((*self._step(images, labels), len(labels)))
+            if number % LOOK and number < len(self.loader):
+                continue
+            for loss, right, count in results:
+                loss_sum += self._finite(loss.item()) * count
+                correct, seen = correct + right.item(), seen + count
+            if after_batches is not None:
+                after_batches(len(results), loss_sum / seen, correct / seen)
+            results.clear()
         self.epoch += 1
         self.schedule.step()
         return {
@@ -124,23 +138,27 @@ class Training:
             "seconds": time.perf_counter() - began,
         }
 
-    def _step(self, images: Array, labels: Array) -> tuple[float, int]:
-        """One batch: forward, backward, and a step downhill."""
-        target = Tensor(labels.astype(np.float32)[:, None])
-        logits = self.model(Tensor(images))
+    def _step(self, images: Array, labels: Array) -> tuple[Array, Array]:
+        """One batch: forward, backward, and a step downhill. Gives the loss and how many are
+        right, still where they were computed."""
+        target = Tensor(to_device(labels.astype(np.float32)[:, None], self.device))
+        logits = self.model(Tensor(to_device(images, self.device)))
         loss = binary_cross_entropy_with_logits(logits, target)
-        if not np.isfinite(loss.array):
-            raise InputError(f"epoch {self.epoch + 1}: the loss is {loss.item()}: it diverged")
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        right = (logits.array > 0) == (target.array > 0.5)
-        return loss.item(), int(right.sum())
+        return loss.array, ((logits.array > 0) == (target.array > 0.5)).sum()
+
+    def _finite(self, loss: float) -> float:
+        if not isfinite(loss):
+            raise InputError(f"epoch {self.epoch + 1}: the loss is {loss}: it diverged")
+        return loss
 
     def state(self) -> dict[str, Array]:
-        """All arrays that the next epoch depends on: weights, buffers and velocities."""
+        """All arrays that the next epoch depends on, weights, buffers and velocities; NumPy's."""
         weights = {f"model.{k}": v.array for k, v in self.model.state_dict().items()}
-        return weights | {f"optimizer.{k}": v for k, v in self.optimizer.state_dict().items()}
+        state = weights | {f"optimizer.{k}": v for k, v in self.optimizer.state_dict().items()}
+        return {name: to_device(array, "cpu") for name, array in state.items()}
 
     def resume(self, state: dict[str, Array], epoch: int) -> None:
         """Go on from `state` after so many epochs.
@@ -166,9 +184,10 @@ def logits(model: Module, images: Array, batch_size: int = 128) -> Array:
     """
     model.eval()
     with no_grad():
-        starts = range(0, len(images), batch_size)
-        parts = [model(Tensor(images[i : i + batch_size])).array[:, 0] for i in starts]
-    output = np.concatenate(parts)
+        device = next(model.parameters()).device
+        batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+        parts = [model(Tensor(to_device(batch, device))).array[:, 0] for batch in batches]
+    output = np.concatenate([to_device(part, "cpu") for part in parts])
     if not np.isfinite(output).all():
         raise InputError("the network's output is NaN or infinite: its training diverged")
     return output

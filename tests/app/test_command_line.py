@@ -225,6 +225,15 @@ def test_an_unknown_model_is_answered_with_those_there_are(complaint, data, tmp_
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("command", ["train", "repeat"])
+def test_a_device_that_is_not_there_is_one_line(command, complaint, data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    where = ["--out", str(tmp_path / "run")] if command == "train" else []
+    line = complaint(command, "--data", data, "--device", "cuda", *where)
+    assert "device 'cuda': CuPy is missing" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_images_too_small_or_too_large_for_a_model_are_refused(complaint, data, tmp_path):
     out = tmp_path / "new"
     line = complaint("train", "--data", data, "--model", "alexnet", "--out", out)

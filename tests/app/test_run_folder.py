@@ -9,10 +9,11 @@ import pytest
 from tinycnn import files
 from tinycnn.checkpoint import Run, load_tensors
 from tinycnn.data import training_patches
+from tinycnn.data.phantoms import phantoms
 from tinycnn.errors import InputError
 from tinycnn.microcalc import job
 from tinycnn.models import build
-from tinycnn.train import Recipe, probabilities, validate
+from tinycnn.train import Recipe, Training, probabilities, validate
 
 FIGURES = {
     *("samples", "learning_curves", "roc", "confusion", "misclassified"),
@@ -169,3 +170,12 @@ def test_a_folder_in_the_files_place_is_an_input_error_that_names_it(tmp_path):
     with pytest.raises(InputError, match=r"a\.bin: cannot be written: Is a directory"):
         files.write_bytes(tmp_path / "a.bin", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_the_loss_is_looked_at_now_and_then_and_every_batch_counts():
+    patches = phantoms(25 * 2, seed=0)
+    training = Training(Recipe(epochs=1, batch_size=2), patches)
+    told = []
+    record = training.run_epoch(lambda *figures: told.append(figures))
+    assert [count for count, _, _ in told] == [10, 10, 5]
+    assert told[-1][1:] == (record["train_loss"], record["train_accuracy"])

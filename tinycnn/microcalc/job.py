@@ -9,6 +9,7 @@ from typing import Any
 from tinycnn import __version__, metrics
 from tinycnn.checkpoint import Run, brief
 from tinycnn.data import Patches, holdout
+from tinycnn.device import check_device
 from tinycnn.errors import InputError
 from tinycnn.microcalc import pictures, source
 from tinycnn.microcalc.progress import progress_bar
@@ -20,7 +21,11 @@ Record = dict[str, Any]
 
 
 def train(
-    out: str | Path, recipe: Recipe, data: str | None = None, case_pattern: str | None = None
+    out: str | Path,
+    recipe: Recipe,
+    data: str | None = None,
+    case_pattern: str | None = None,
+    device: str = "cpu",
 ) -> Record:
     """Train a network into a new run folder; gives the best epoch's record.
 
@@ -29,17 +34,19 @@ def train(
         recipe: the network, the epochs, the seed, ….
         data: a folder of images; phantoms by default.
         case_pattern: how to read an image's case from its name.
+        device: where the network is trained; see `tinycnn.device`.
 
     Raises:
-        InputError: something about the folder or the data is wrong.
+        InputError: something about the folder or the data is wrong, or there is no such device.
     """
+    check_device(device)
     run = Run(out)
     if run.exists():
         raise InputError(
             f"{out}: holds a run already; go on with --resume, or choose another --out"
         )
     patches = source.for_training(data, case_pattern, recipe.seed)
-    training, validation = _split(recipe, patches)
+    training, validation = _split(recipe, patches, device)
     run.save_config(
         {
             "tinycnn": __version__,
@@ -51,15 +58,17 @@ def train(
     return _go_on(run, training, validation, [])
 
 
-def resume(out: str | Path) -> Record:
+def resume(out: str | Path, device: str = "cpu") -> Record:
     """Go on with a run that was interrupted; ends with the bits of one that was not.
 
     Raises:
-        InputError: there is no such run, a file of it is damaged, or its data have changed.
+        InputError: there is no such run, a file of it is damaged, its data have changed, or there
+            is no such device.
     """
+    check_device(device)
     run = Run(out)
     recipe, patches = _begun_with(run)
-    training, validation = _split(recipe, patches)
+    training, validation = _split(recipe, patches, device)
     if not run.state.exists():
         return _go_on(run, training, validation, [])
     state, history = run.load_state()
@@ -89,10 +98,10 @@ def _begun_with(run: Run) -> tuple[Recipe, Patches]:
     return recipe, patches
 
 
-def _split(recipe: Recipe, patches: Patches) -> tuple[Training, Patches]:
+def _split(recipe: Recipe, patches: Patches, device: str) -> tuple[Training, Patches]:
     """A network on its patches, and the patches kept apart."""
     chosen, apart = holdout(patches.labels, patches.cases, VALIDATION, recipe.seed)
-    return Training(recipe, patches[chosen]), patches[apart]
+    return Training(recipe, patches[chosen], device), patches[apart]
 
 
 def _go_on(run: Run, training: Training, validation: Patches, history: list[Record]) -> Record:

@@ -10,9 +10,10 @@ from tinycnn.train import Training
 
 
 @contextmanager
-def progress_bar(training: Training) -> Iterator[Callable[[float, float], None]]:
+def progress_bar(training: Training) -> Iterator[Callable[[int, float, float], None]]:
     """A bar over all batches of a run, with loss, accuracy and the time left, on standard error;
-    gives the function to call after each batch with the epoch's loss and accuracy so far.
+    gives the function to call now and then with the number of batches since, and the epoch's loss
+    and accuracy so far.
     """
     from tqdm import tqdm
 
@@ -23,11 +24,11 @@ def progress_bar(training: Training) -> Iterator[Callable[[float, float], None]]
         total=total, initial=done, unit="batch", dynamic_ncols=True, mininterval=often, miniters=1
     ) as bar:
 
-        def show(loss: float, accuracy: float) -> None:
+        def show(more: int, loss: float, accuracy: float) -> None:
             bar.set_description(
                 f"epoch {training.epoch + 1}/{training.recipe.epochs}", refresh=False
             )
             bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.3f}", refresh=False)
-            bar.update()
+            bar.update(more)
 
         yield show

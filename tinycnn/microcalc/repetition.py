@@ -17,7 +17,9 @@ FOLDS = 5
 FIGURES = ("auc", "accuracy", "sensitivity", "specificity")
 
 
-def repeat(recipe: Recipe, patches: Patches, times: int) -> Iterator[dict[str, float]]:
+def repeat(
+    recipe: Recipe, patches: Patches, times: int, device: str = "cpu"
+) -> Iterator[dict[str, float]]:
     """Train on four fifths of the cases and judge on the rest, `times` times; gives AUC, accuracy,
     sensitivity and specificity at 0.5 of each.
 
@@ -28,7 +30,7 @@ def repeat(recipe: Recipe, patches: Patches, times: int) -> Iterator[dict[str, f
     for time in range(times):
         division = folds(patches.labels, patches.cases, FOLDS, recipe.seed + time // FOLDS)
         chosen, apart = division[time % FOLDS]
-        training = Training(replace(recipe, seed=recipe.seed + time), patches[chosen])
+        training = Training(replace(recipe, seed=recipe.seed + time), patches[chosen], device)
         with progress_bar(training) as show:
             for _ in range(recipe.epochs):
                 training.run_epoch(show)

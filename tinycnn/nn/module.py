@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tinycnn.device import names_device
 from tinycnn.hooks import HookHandle
 from tinycnn.kernels.types import Array
 from tinycnn.nn.backward_hook import watch_backward
 from tinycnn.nn.parameter import Parameter
-from tinycnn.tensor import Tensor
+from tinycnn.tensor import Tensor, tensor
 
 Hooks = dict[int, Callable[..., Any]]
 
@@ -198,12 +199,14 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
-    def to(self, dtype: Any) -> Self:
-        """Floating-point parameters and buffers in another dtype."""
-        for tensor in itertools.chain(self.parameters(), self.buffers()):
-            if tensor.dtype.kind == "f":
-                tensor.data = tensor.detach().to(dtype)
-                tensor.grad = None
+    def to(self, target: Any) -> Self:
+        """All parameters and buffers on a device ("cpu", "cuda", "cuda:1"), or those with floating
+        point in another dtype. Make the optimizer afterwards: what it remembers does not move.
+        """
+        for member in itertools.chain(self.parameters(), self.buffers()):
+            if names_device(target) or member.dtype.kind == "f":
+                member.data = member.detach().to(target)
+                member.grad = None
         return self
 
     def double(self) -> Self:
@@ -218,8 +221,8 @@ class Module:
         """
         state: dict[str, Tensor] = {}
         for prefix, module in self.named_modules():
-            for name, tensor in {**module._parameters, **module._buffers}.items():
-                state[f"{prefix}.{name}" if prefix else name] = tensor.detach()
+            for name, member in {**module._parameters, **module._buffers}.items():
+                state[f"{prefix}.{name}" if prefix else name] = member.detach()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | Array], strict: bool = True) -> None:
@@ -248,7 +251,7 @@ class Module:
                     f"{own[name].dtype}"
                 )
         for name in sorted(shared):
-            own[name].copy_(state[name])
+            own[name].copy_(tensor(state[name], device=own[name].device))
 
     # ---- telling -----------------------------------------------------------------------------
 

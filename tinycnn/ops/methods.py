@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from tinycnn.ops import activation, arithmetic, indexing, inplace, matrix, reduction, shape
+from tinycnn.device import names_device
+from tinycnn.ops import (
+    activation,
+    arithmetic,
+    indexing,
+    inplace,
+    matrix,
+    reduction,
+    shape,
+    transfer,
+)
 from tinycnn.tensor import Tensor
 
 
@@ -44,9 +54,15 @@ def _comparable(other: Any) -> bool:
     return hasattr(other, "dtype") or isinstance(other, int | float | complex)
 
 
-def _to(self: Tensor, dtype: Any) -> Tensor:
+def _astype(self: Tensor, dtype: Any) -> Tensor:
     """The tensor in another dtype; itself if it has that already."""
     return self if self.dtype == dtype else arithmetic.cast(self, dtype)
+
+
+def _to(self: Tensor, target: Any) -> Tensor:
+    """The tensor in another dtype, or on another device ("cpu", "cuda", "cuda:1"); itself if that
+    is so already."""
+    return transfer.transfer(self, target) if names_device(target) else _astype(self, target)
 
 
 def _reversed(self: Tensor) -> Tensor:
@@ -95,10 +111,12 @@ PLAIN: dict[str, Any] = {
     "permute": _sized(shape.permute),
     "expand": _sized(shape.expand),
     "to": _to,
-    "astype": _to,  # NumPy's name, so that a derivative's line works on both
-    "float": lambda self: _to(self, np.float32),
-    "double": lambda self: _to(self, np.float64),
-    "long": lambda self: _to(self, np.int64),
+    "astype": _astype,  # NumPy's name, so that a derivative's line works on both
+    "float": lambda self: _astype(self, np.float32),
+    "double": lambda self: _astype(self, np.float64),
+    "long": lambda self: _astype(self, np.int64),
+    "cpu": lambda self: _to(self, "cpu"),
+    "cuda": lambda self: _to(self, "cuda"),
     "T": property(_reversed),
     "mT": property(_transposed),
     "flip": _flip,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import to_device
 from tinycnn.kernels.types import Array
 from tinycnn.nn.parameter import Parameter
 from tinycnn.tensor import Tensor
@@ -65,7 +66,7 @@ class Optimizer:
             number, _, name = key.partition(".")
             if not number.isdigit() or int(number) >= len(state):
                 raise ValueError(f"{type(self).__name__}: {key!r} belongs to no parameter")
-            array = np.array(value.array if isinstance(value, Tensor) else value)
+            array = np.array(to_device(value.array if isinstance(value, Tensor) else value, "cpu"))
             own = self.parameters[int(number)]
             counts_steps = array.ndim == 0 and array.dtype.kind == "i"
             if not counts_steps and (array.shape, array.dtype) != (own.shape, own.dtype):
@@ -73,5 +74,5 @@ class Optimizer:
                     f"{type(self).__name__}: {key!r} is {array.dtype} of shape {array.shape}, "
                     f"the parameter {own.dtype} of shape {own.shape}"
                 )
-            state[int(number)][name] = array
+            state[int(number)][name] = array if counts_steps else to_device(array, own.device)
         self.state = state

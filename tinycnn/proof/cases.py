@@ -30,6 +30,7 @@ from tinycnn.ops import (
     pooling,
     reduction,
     shape,
+    transfer,
 )
 from tinycnn.proof.inputs import Example, Inputs, Shape
 from tinycnn.proof.windows import (
@@ -279,6 +280,7 @@ OPERATIONS: dict[str, tuple[Function[Any], Case]] = {
     "shape.getitem": (shape.getitem, getitem_case),
     "shape.place": (shape.place, place_case),
     "shape.join": (shape.join, join_case),
+    "transfer._to": (transfer._to, elementwise("scaled", "cpu")),
     "backward_hook.gate": (backward_hook.gate, elementwise("scaled")),
 }
 
