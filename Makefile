@@ -3,8 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+KIT := tests/gpu/emulated
+export EMULATED_GPU_HOME ?= $(CURDIR)/.emulated_gpu
 
-.PHONY: demo test proof parity mutants bench clean
+.PHONY: demo test test-gpu-emulated proof parity mutants bench clean
 
 # Train on phantoms, judge on others, and say where the pictures are.
 demo: .venv/demo
@@ -21,6 +23,17 @@ test: .venv/test
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -q
+
+# The same code on CuPy's arrays, on a card that the CPU emulates (tests/gpu/emulated): the tests;
+# the backend's with threads and streams in another order; then every CUDA source that they
+# compiled once more, by NVIDIA's compiler.
+test-gpu-emulated: $(EMULATED_GPU_HOME)/ready
+	rm -rf $(EMULATED_GPU_HOME)/sources
+	CUPY_DUMP_DIR=$(EMULATED_GPU_HOME)/sources \
+		$(KIT)/run.sh python -m pytest -p dump_plugin -n auto -q tests/gpu
+	FAKEHIP_ORDER=7 FAKEHIP_LAZY=1 $(KIT)/run.sh python -m pytest -n auto -q -m gpu -k cuda tests/gpu
+	$(KIT)/run.sh python -m pytest -n auto -q $(KIT)
+	$(PYTHON) $(KIT)/nvrtc_check.py --dump $(EMULATED_GPU_HOME)/sources
 
 # Every derivative over 200 generated cases; some five minutes.
 proof: .venv/demo
@@ -57,5 +70,10 @@ bench: .venv/bench
 	$(BIN)/pip install -q -e ".[bench]"
 	touch $@
 
+$(EMULATED_GPU_HOME)/ready: pyproject.toml $(wildcard $(KIT)/requirements*.txt)
+	EMULATED_GPU_PYTHON=$(PYTHON) $(KIT)/setup.sh --nvrtc
+	$(KIT)/run.sh python -m pip install -q -e .
+	touch $@
+
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .emulated_gpu runs build *.egg-info

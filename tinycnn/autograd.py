@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import disagreement
 from tinycnn.grad_mode import enable_grad, has_derivatives, no_grad
 from tinycnn.kernels.namespace import namespace, readonly
 from tinycnn.node import Edge, Node, edge_of
@@ -139,6 +140,8 @@ def _cotangent(output: Tensor, gradient: Any, recording: bool) -> Any:
                 "only a single number has 1 by default"
             )
         gradient = namespace(output.array).ones(output.shape, output.dtype)
+    elif apart := disagreement((output.array, getattr(gradient, "array", gradient))):
+        raise TypeError(f"{name}: {apart}")
     if not isinstance(gradient, Tensor):
         gradient = Tensor(namespace(output.array).asarray(gradient))
     if gradient.shape != output.shape:

@@ -235,7 +235,7 @@ def tensor(
     """
     if isinstance(data, Tensor):
         data = data.array
-    is_array = hasattr(data, "__array_namespace__") and not isinstance(data, np.generic)
+    is_array = hasattr(data, "dtype") and not isinstance(data, np.generic)
     array = data.copy() if is_array else np.array(data)
     if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
         dtype = np.float32  # Python numbers, as in PyTorch

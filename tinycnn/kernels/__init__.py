@@ -21,31 +21,36 @@ from tinycnn.kernels.types import Array
 
 __all__ = ["Array", "of", "use"]
 
-BACKENDS = ("reference", "cpu")
+# For the arrays of a library: the fast backend, and the package it needs.
+FAST = {"numpy": ("cpu", "numba"), "cupy": ("cuda", "cupy")}
+BACKENDS = ("reference", *(backend for backend, _ in FAST.values()))
 _chosen: str | None = None
 
 
 @cache
-def _backend(dtype: np.dtype[Any], chosen: str | None) -> ModuleType:
-    name = chosen or ("cpu" if find_spec("numba") is not None else "reference")
-    return import_module(
-        f"tinycnn.kernels.{name if dtype in (np.float32, np.float64) else 'reference'}"
-    )
+def _backend(kind: type, dtype: Any, chosen: str | None) -> ModuleType:
+    name, package = FAST.get(kind.__module__.partition(".")[0], ("reference", "numpy"))
+    lacking = chosen != name and find_spec(package) is None
+    if lacking or chosen == "reference" or dtype not in (np.float32, np.float64):
+        name = "reference"
+    return import_module(f"tinycnn.kernels.{name}")
 
 
 def of(x: Array) -> Any:
-    """The backend for an array: Numba for float32 and float64, the reference for the rest.
+    """The backend for an array of float32 or float64: Numba for NumPy's, CUDA for CuPy's; the
+    reference for all others.
 
     >>> float(of(np.zeros(1)).sigmoid(np.zeros(1))[0])
     0.5
     """
-    return _backend(x.dtype, _chosen)
+    kind: Any = type(x)  # mypy takes it for one that cannot be hashed
+    return _backend(kind, x.dtype, _chosen)
 
 
 @contextmanager
 def use(backend: str) -> Iterator[None]:
-    """Within this block every kernel for float32 and float64 comes from the named backend:
-    'reference' or 'cpu'.
+    """Within this block the kernels come from the named backend: 'reference'; or 'cpu' or 'cuda',
+    for the arrays these are for.
 
     >>> with use("reference"):
     ...     of(np.zeros(1)).__name__

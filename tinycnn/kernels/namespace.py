@@ -1,5 +1,6 @@
 """Which library an array belongs to."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,14 @@ _NUMPYS = (np.ndarray, np.generic, int, float, complex)
 
 
 def namespace(*arrays: Any) -> Any:
-    """The module whose functions work on these arrays: NumPy, or the array's own.
+    """The module whose functions work on these arrays: NumPy, or the library that they are of.
 
     >>> namespace(np.zeros(2)).__name__
     'numpy'
     """
     for array in arrays:
         if not isinstance(array, _NUMPYS):
-            return array.__array_namespace__()
+            return sys.modules[type(array).__module__.partition(".")[0]]
     return np
 
 

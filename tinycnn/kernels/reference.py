@@ -10,6 +10,9 @@ Shapes: images are (N, C, H, W), convolution weights (O, C / groups, kh, kw).
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+
 from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
@@ -79,6 +82,11 @@ def log_softmax(x: Array, dim: int) -> Array:
     e = xp.exp(shifted)
     xp.put_along_axis(e, top, 0, dim)
     return shifted - xp.log1p(e.sum(dim, keepdims=True))
+
+
+def are_classes(target: Array, classes: int) -> bool:
+    """Whether all of the integers are numbers of classes, counted from 0."""
+    return target.size == 0 or bool(0 <= target.min() <= target.max() < classes)
 
 
 # ---- convolution ---------------------------------------------------------------------------
@@ -177,8 +185,8 @@ def max_pool2d(
     index = xp.zeros(y.shape, xp.uint8 if kernel[0] * kernel[1] <= 256 else xp.int32)
     for i, j, view in windows:
         wins = (view.real > y.real) | (xp.isnan(view) & ~xp.isnan(y))
-        y[wins] = view[wins]
-        index[wins] = i * kernel[1] + j
+        y = xp.where(wins, view, y)
+        index = xp.where(wins, xp.asarray(i * kernel[1] + j, dtype=index.dtype), index)
     return y, index
 
 
@@ -262,6 +270,32 @@ def batch_norm_grad(
     d_weight = (g * x_hat).sum((0, 2, 3))
     centred = g - (d_bias / count)[:, None, None] - x_hat * (d_weight / count)[:, None, None]
     return centred * (inv_std * weight)[:, None, None], d_weight, d_bias
+
+
+# ---- dropout -------------------------------------------------------------------------------
+
+
+def dropout_mask(key: int, shape: Shape, p: float, like: Array) -> Array:
+    """Which elements to keep, each with probability 1 − p: bool, where `like` lies.
+
+    NumPy's Philox: its n-th number is a function of the key and n alone, so that the threads of a
+    GPU can find the same ones, each for itself. Salmon, Moraes, Dror & Shaw (2011).
+    """
+    as_it_is: Any = _Key(key)
+    chance = np.random.Generator(np.random.Philox(as_it_is)).random(shape, np.float32)
+    return namespace(like).asarray(chance >= p)
+
+
+class _Key(ISeedSequence):
+    """Hands a key to Philox as it is: `Philox(key=...)`, with the same result, first looks for
+    chance in the system, which takes five times as long."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Array:
+        """The key as two words of 64 bits, the lower one first."""
+        return np.array([self.key & 0xFFFF_FFFF_FFFF_FFFF, self.key >> 64], np.uint64)
 
 
 # ---- optimisation --------------------------------------------------------------------------

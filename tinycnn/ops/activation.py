@@ -158,7 +158,9 @@ def _(g: Value, x: Value, dim: int) -> Value:
 def _logsumexp(x: Value) -> Value:
     """log Σ eˣ along the last axis."""
     x, xp = floating(x), namespace(x)
-    top = xp.max(x.real, -1, keepdims=True, initial=-xp.inf)
+    if x.shape[-1] == 0:
+        return xp.full(x.shape[:-1], -xp.inf, x.dtype)
+    top = x.real.max(-1, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0).astype(x.dtype)
     return xp.log(xp.exp(x - top).sum(-1)) + top[..., 0]
 

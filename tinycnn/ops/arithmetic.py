@@ -34,7 +34,7 @@ def _floats(dtype: Any) -> bool:
 
 def _plain(x: Value, other: Value) -> Value:
     """A NumPy number beside an array as a Python number, which takes the array's type."""
-    if isinstance(x, np.generic) and isinstance(other, np.ndarray):
+    if isinstance(x, np.generic) and not isinstance(other, np.generic) and hasattr(other, "dtype"):
         return x.item()
     if not isinstance(x, int | float | complex) and not hasattr(x, "dtype"):
         raise TypeError(f"arithmetic takes tensors, arrays and numbers, not {type(x).__name__}")

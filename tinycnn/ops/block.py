@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinycnn import anomaly, kernels
 from tinycnn.autograd import grad
 from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.grad_mode import enable_grad, is_grad_enabled
+from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Array, Geometry
 from tinycnn.ops.activation import relu, relu_grad
 from tinycnn.ops.convolution import correlate
@@ -82,10 +81,11 @@ def conv_block(
 
 def _fixed(norm: Norm | None, weight: Array) -> tuple[Array, Array, Array]:
     """Mean, scale and shift of each channel."""
+    xp = namespace(weight)
     if norm is None:
-        zeros = np.zeros(len(weight), weight.dtype)
+        zeros = xp.zeros(len(weight), weight.dtype)
         return zeros, zeros + 1, zeros
-    scale = norm.weight.array / np.sqrt(norm.running_var.array + norm.eps)
+    scale = norm.weight.array / xp.sqrt(norm.running_var.array + norm.eps)
     return norm.running_mean.array, scale, norm.bias.array
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinycnn import random
+from tinycnn import kernels, random
 from tinycnn.tensor import Tensor
 
 
@@ -27,5 +27,6 @@ def dropout(
         raise ValueError(f"dropout: p is a probability, not {p}")
     if not training or p == 0:
         return x
-    kept = (generator or random.default()).random(x.shape, np.float32) >= p
-    return x * (kept / x.dtype.type(1 - p if p < 1 else 1))
+    key = int((generator or random.default()).integers(2**63))
+    kept = kernels.of(x.array).dropout_mask(key, x.shape, float(p), x.array)
+    return x * (kept.astype(x.dtype) / (1 - float(p) if p < 1 else 1))

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import disagreement
+from tinycnn.kernels.namespace import namespace
+from tinycnn.kernels.types import Array
 from tinycnn.ops import shape
 from tinycnn.ops.inplace import assign
 from tinycnn.tensor import Tensor
@@ -18,7 +21,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> tc.arange(4)[tc.tensor([3, 0])]
     tensor([3, 0])
     """
-    numbers, rest = numbers_first(_own(index))
+    numbers, rest = numbers_first(_own(index, x.array))
     if numbers is not None:
         x = shape.getitem(x, numbers)
     return shape.getitem(x, rest)
@@ -26,7 +29,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     """x[index] = value, in x's memory."""
-    numbers, rest = numbers_first(_own(index))
+    numbers, rest = numbers_first(_own(index, x.array))
     if numbers is not None:
         x = shape.getitem(x, numbers)
     assign(x, "setitem", rest, value)
@@ -50,11 +53,15 @@ def numbers_first(index: Any) -> tuple[Any, Any]:
     return tuple(numbers), tuple(part for part in index if not isinstance(part, int | np.integer))
 
 
-def _own(index: Any) -> Any:
-    """An index in arrays of its own: the derivative needs it as it is now."""
+def _own(index: Any, x: Array) -> Any:
+    """An index into x in arrays of its own: the derivative needs it as it is now."""
     if isinstance(index, tuple):
-        return tuple(_own(part) for part in index)
+        return tuple(_own(part, x) for part in index)
     if isinstance(index, list):
-        return np.array(index, dtype=None if index else np.int64)
+        return namespace(x).asarray(np.array(index, dtype=None if index else np.int64))
     index = index.array if isinstance(index, Tensor) else index
-    return index.copy() if hasattr(index, "shape") else index
+    if not hasattr(index, "shape"):
+        return index
+    if apart := disagreement((x, index)):
+        raise TypeError(f"index: {apart}")
+    return index.copy()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import disagreement
 from tinycnn.grad_mode import is_grad_enabled
 from tinycnn.tensor import Tensor
 
@@ -27,7 +28,12 @@ def assign(x: Tensor, name: str, index: Any, value: Any) -> Tensor:
     kind = (value.dtype if hasattr(value, "dtype") else np.result_type(type(value))).kind
     if kind in "fc" and kind != x.dtype.kind and x.dtype.kind != "c":
         raise TypeError(f"{name}: {x.dtype} cannot hold the new values; convert the tensor")
-    x.array[index] = value
+    try:
+        x.array[index] = value
+    except (TypeError, ValueError) as error:
+        if apart := disagreement((x.array, value)):
+            raise TypeError(f"{name}: {apart}") from error
+        raise
     x.changes[0] += 1
     return x
 

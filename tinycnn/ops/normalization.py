@@ -5,6 +5,7 @@ scale and shift. Ioffe & Szegedy (2015).
 from __future__ import annotations
 
 from tinycnn import kernels
+from tinycnn.device import disagreement
 from tinycnn.function import Value, differentiable_as
 from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Array
@@ -50,8 +51,11 @@ def follow(
     unbiased = variance * (count / (count - 1))
     for running, batch in ((running_mean, average), (running_var, unbiased)):
         array = running.array
-        array *= 1 - momentum
-        array += momentum * batch
+        try:
+            array *= 1 - momentum
+            array += momentum * batch
+        except TypeError as error:
+            raise TypeError(f"batch_norm: {disagreement((array, batch)) or error}") from error
         running.changes[0] += 1
 
 

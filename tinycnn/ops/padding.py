@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tinycnn import kernels
 from tinycnn.function import Value, differentiable_as
+from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.types import Padding
 from tinycnn.tensor import Tensor
 
@@ -56,6 +55,7 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     most = {"reflect": (height - 1, width - 1), "circular": (height, width)}.get(mode)
     if most and (max(top, bottom) > most[0] or max(left, right) > most[1]):
         raise ValueError(f"pad: {tuple(pad)} is more than an image of {height}×{width} can {mode}")
-    rows = np.pad(np.arange(height), (top, bottom), MODES[mode])  # type: ignore[call-overload]
-    columns = np.pad(np.arange(width), (left, right), MODES[mode])  # type: ignore[call-overload]
+    xp = namespace(x.array)
+    rows = xp.pad(xp.arange(height), (top, bottom), MODES[mode])
+    columns = xp.pad(xp.arange(width), (left, right), MODES[mode])
     return x[..., rows, :][..., columns]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from tinycnn.device import disagreement
 from tinycnn.function import Value, differentiable
 from tinycnn.kernels.namespace import namespace
 from tinycnn.kernels.summation import total
 from tinycnn.ops.arithmetic import eq, logical_or, mul, ne, sqrt, where
 from tinycnn.ops.axes import Dims, axes, axis
+from tinycnn.ops.creation import ones_like
 from tinycnn.ops.shape import getitem, tournament
 from tinycnn.tensor import Tensor
 
@@ -105,7 +105,7 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     if dim is None:
         return prod(x.reshape(-1), 0) if not keepdim else prod(x).reshape((1,) * x.ndim)
     slices = [getitem(x, (slice(None),) * axis(dim, x.ndim) + (i,)) for i in range(x.shape[dim])]
-    out = tournament(mul, slices) if slices else Tensor(np.ones_like(x.array.sum(dim)))
+    out = tournament(mul, slices) if slices else ones_like(Tensor(x.array.sum(dim)))
     return out.unsqueeze(dim) if keepdim else out
 
 
@@ -133,6 +133,8 @@ def _where_extreme(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tens
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[…, i, …] = x[…, index[…, i, …], …] along an axis; `index` has x's number of axes."""
+    if apart := disagreement((x.array, index.array)):
+        raise TypeError(f"gather: {apart}")
     xp = namespace(x.array)
     grid = list(xp.ogrid[tuple(slice(n) for n in index.shape)])
     grid[dim] = index.array.copy()  # its values now, for the derivative later
@@ -159,9 +161,9 @@ def _extremes(x: Tensor, dim: int, keepdim: bool, find: Any) -> Extremes:
 
 def all(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Whether every element is true (not 0)."""
-    return Tensor(np.asarray(x.array.all(axis=dim, keepdims=keepdim)))
+    return Tensor(namespace(x.array).asarray(x.array.all(axis=dim, keepdims=keepdim)))
 
 
 def any(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Whether an element is true (not 0)."""
-    return Tensor(np.asarray(x.array.any(axis=dim, keepdims=keepdim)))
+    return Tensor(namespace(x.array).asarray(x.array.any(axis=dim, keepdims=keepdim)))

@@ -180,7 +180,9 @@ def batch_norm(training: bool) -> Maker:
         mean, variance = (v.astype(np.float32) for v in (a.normal((c,)), a.positive((c,))))
 
         def function(x: tc.Tensor, weight: tc.Tensor, bias: tc.Tensor) -> tc.Tensor:
-            of_batches, spread = (tc.tensor(v.astype(x.dtype)) for v in (mean, variance))
+            of_batches, spread = (
+                tc.tensor(v.astype(x.dtype), device=x.device) for v in (mean, variance)
+            )
             return ops.batch_norm(x, of_batches, spread, weight, bias, training)
 
         return function, (a.normal((2, c, 2, a.integer(1, 2))), a.normal((c,)), a.normal((c,)))
