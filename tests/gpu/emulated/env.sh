@@ -20,7 +20,7 @@ set_keys() {
     lib_key=$({ echo "$base"; cat "$here"/fakehip/*.cpp "$here"/fakehip/*.h \
         "$here/fakehip/build.py" "$here/fakehip/rocm/include/cuda_fp16.h"; } | hash_of)
     kernel_key=$({ echo "$lib_key"; cat "$here/cuda_host_shim.h" "$here/cuda_source.py" \
-        "$here"/fakehip/host*.py "$here"/fakehip/hip*.py
+        "$here/shared_memory.ld" "$here"/fakehip/host*.py "$here"/fakehip/hip*.py
         find "$here/fakehip/rocm" -type f -print0 | LC_ALL=C sort -z | xargs -0 cat; } | hash_of)
     lib_dir=$EMULATED_GPU_HOME/lib-$lib_key
 }
