@@ -40,6 +40,15 @@ def device_of(array: Any) -> str:
     return place if isinstance(place, str) else f"cuda:{place.id}"
 
 
+def is_on(array: Any, device: str) -> bool:
+    """Whether an array is on a device; "cuda" is the first card.
+
+    >>> is_on(np.zeros(3), "cpu"), is_on(np.zeros(3), "cuda")
+    (True, False)
+    """
+    return device_of(array) in (device, f"{device}:0")
+
+
 def to_device(array: Array, device: str) -> Array:
     """The array on a device: itself if it is there already, else a copy.
 
@@ -52,7 +61,7 @@ def to_device(array: Array, device: str) -> Array:
     """
     if not names_device(device):
         raise DeviceError(f"device {device!r}: there are 'cpu', 'cuda', 'cuda:1', …")
-    if device in (device_of(array), device_of(array).removesuffix(":0")):
+    if is_on(array, device):
         return array
     if device == "cpu":
         cupys: Any = array

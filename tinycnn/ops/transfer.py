@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinycnn.device import device_of, to_device
+from tinycnn.device import device_of, is_on, to_device
 from tinycnn.function import Value, differentiable_as
 from tinycnn.tensor import Tensor
 
@@ -26,5 +26,4 @@ def transfer(x: Tensor, device: str) -> Tensor:
     >>> transfer(x, "cpu") is x
     True
     """
-    here = device_of(x.array)
-    return x if device in (here, here.removesuffix(":0")) else _to(x, device)
+    return x if is_on(x.array, device) else _to(x, device)
