@@ -27,6 +27,7 @@ from tinycnn.kernels.cpu.convolution import (
     add_blocks,
     all_finite,
     blocks_of,
+    filled,
     kernel_of,
     packed,
     turned_round,
@@ -34,6 +35,7 @@ from tinycnn.kernels.cpu.convolution import (
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
 from tinycnn.kernels.cpu.vector import lanes
+from tinycnn.kernels.cpu.winograd import tame
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
 NOTHING = 0, 0, 0, 0  # the shape of an array that nobody wants
@@ -83,14 +85,18 @@ def conv_block(
     """
     x, o = np.asarray(x, order="C"), len(weight)
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
-    weights, biases = packed(weight, bias)
+    biases, energies = filled(bias, weight), np.empty(len(x))
     rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
     peaks = memory.empty((*out.shape[:3], _whole_vectors(way, x)) if pool else NOTHING, x.dtype)
     signs = np.ones(o, x.dtype) if gamma is None else _signs(gamma, beta)
     statistics = np.empty((2, len(x), 0 if gamma is None else o))
-    given, made = (x, weights, biases, way), (rows, statistics, signs, peaks)
-    share(_work(x, weight), correlate_and_measure, len(x), *given, *made)
+    made = rows, statistics, signs, peaks, energies
+    for by_tiles in (True, False):
+        given = x, packed(weight, way, by_tiles), biases, way
+        share(_work(x, weight), correlate_and_measure, len(x), *given, *made)
+        if tame(energies):
+            break
     norm, variance = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype)
     count = way.height * way.width
     if gamma is None:
@@ -128,11 +134,12 @@ def conv_block_grad(
     blocks = blocks_of(n, way)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
     given = g, x, *kept, taken, relu
-    weights, no_bias = packed(turned_round(weight), None)
-    made = weights, no_bias, back, of_block, dx
+    turned, energies = turned_round(weight), np.zeros(n)
+    weights, no_bias = packed(turned, back), filled(None, turned)
+    made = weights, no_bias, back, of_block, dx, energies
     share(2 * _work(x, weight), gradients, blocks, *given, way, *made)
     vectors = weights.ravel(), found[0].ravel()
-    if not (add_blocks(of_block, dw) and all(map(all_finite, vectors))):
+    if not (add_blocks(of_block, dw) and all(map(all_finite, vectors)) and tame(energies)):
         return None
     d_x = dx if wants_x else None
     if not with_norm:
@@ -158,8 +165,12 @@ def conv_block_inference(
     out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
     norm = np.array((mean, scale, shift, mean), x.dtype)
     width = _whole_vectors(way, x) if pool else 0
-    given, signs = (x, *packed(weight, bias), way, norm), _signs(scale, shift)
-    share(_work(x, weight), infer, len(x), *given, relu, signs, width, out)
+    biases, signs, energies = filled(bias, weight), _signs(scale, shift), np.empty(len(x))
+    for by_tiles in (True, False):
+        given = x, packed(weight, way, by_tiles), biases, way, norm, relu, signs, width
+        share(_work(x, weight), infer, len(x), *given, out, energies)
+        if tame(energies):
+            break
     return out
 
 

@@ -9,13 +9,12 @@ from tinycnn.kernels.cpu.block_forward import (
     SCALE,
     STRETCH,
     between_lines,
-    over_lanes,
     pairs,
     vectors,
 )
 from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, clear
 from tinycnn.kernels.cpu.jit import jit, part
-from tinycnn.kernels.cpu.products import correlate, correlate_rows
+from tinycnn.kernels.cpu.products import correlate_rows, over_lanes
 from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
 from tinycnn.kernels.cpu.vector import (
     add,
@@ -31,6 +30,7 @@ from tinycnn.kernels.cpu.vector import (
     subtract,
     zeros,
 )
+from tinycnn.kernels.cpu.winograd import convolve
 
 
 @jit
@@ -97,6 +97,7 @@ def gradients(
     back: Any,
     dw: Any,
     dx: Any,
+    energies: Any,
 ) -> None:
     """The convolution's gradients for blocks of images, whose cotangents are laid out one by one
     as long rows that serve both."""
@@ -126,7 +127,7 @@ def gradients(
                         _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
                     between_lines(cotangent[there:], way, g.dtype.type(0))
                 if dx.size:
-                    correlate(cotangent, back.offsets, weights, no_bias, back.length, out)
+                    energies[n] = convolve(cotangent, back, weights, no_bias, out)
                     take(out, back.pitch, dx[n])
             correlate_rows(cotangents, count, plane, origin, images, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])

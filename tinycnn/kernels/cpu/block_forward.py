@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
-from tinycnn.kernels.cpu.products import correlate
+from tinycnn.kernels.cpu.products import over_lanes
 from tinycnn.kernels.cpu.rows import LINE, lay_out, take
 from tinycnn.kernels.cpu.vector import (
     add,
@@ -29,6 +29,7 @@ from tinycnn.kernels.cpu.vector import (
     subtract,
     zeros,
 )
+from tinycnn.kernels.cpu.winograd import convolve
 
 MEAN, SCALE, SHIFT, INV_STD = range(4)  # of a norm
 STRETCH = 4096  # so many numbers are summed in their own precision, then in float64
@@ -46,13 +47,14 @@ def correlate_and_measure(
     statistics: Any,
     signs: Any,
     peaks: Any,
+    energies: Any,
 ) -> None:
     """The convolution of some images, the statistics of their channels and the largest of each
     window, as far as they are wanted."""
     row, lane = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
-        correlate(row, way.offsets, weights, bias, way.length, rows[n])
+        energies[n] = convolve(row, way, weights, bias, rows[n])
         for o in range(len(signs)):
             if statistics.size:
                 moments = _moments(rows[n, o], way, lane)
@@ -90,16 +92,6 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
         rest += over_lanes(add(a, b), lane)
         squares += over_lanes(add(c, d), lane)
     return mean + rest / count, squares - rest * rest / count
-
-
-@inner
-def over_lanes(vector: Any, lane: Any) -> float:
-    """The sum over the lanes, in float64."""
-    store(lane, 0, vector)
-    total = 0.0
-    for i in range(lanes(lane)):
-        total += lane[i]
-    return total
 
 
 @inner
@@ -204,6 +196,7 @@ def infer(
     signs: Any,
     width: int,
     out: Any,
+    energies: Any,
 ) -> None:
     """`width` is that of a line of windows in whole vectors, or 0 without pooling."""
     row = np.zeros(way.size, x.dtype)
@@ -213,7 +206,7 @@ def infer(
     lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
-        correlate(row, way.offsets, weights, bias, way.length, rows)
+        energies[n] = convolve(row, way, weights, bias, rows)
         for o in range(out.shape[1]):
             if width:
                 _pool(rows, o, way.pitch, signs, peaks)

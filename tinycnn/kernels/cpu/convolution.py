@@ -8,9 +8,10 @@ import numpy as np
 
 from tinycnn.kernels import memory, reference
 from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
-from tinycnn.kernels.cpu.products import TILE, correlate, correlate_rows, pack
-from tinycnn.kernels.cpu.rows import LANES, LINE, Plan, lay_out, plan, spread, take
+from tinycnn.kernels.cpu.products import TILE, correlate_rows, pack
+from tinycnn.kernels.cpu.rows import FEW, LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
+from tinycnn.kernels.cpu.winograd import convolve, spread_kernels, tame
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 BLOCKS = 8  # of images at most; the weight's gradient is summed in each, then over them
@@ -118,15 +119,25 @@ def blocks_of(images: int, way: Plan) -> int:
     return min(images, BLOCKS, max(BLOCKS // 2, images * way.length // WORTH_A_BLOCK))
 
 
-def packed(weight: Array, bias: Array | None) -> tuple[Array, Array]:
-    """Weights (O/4, K, 4), and as many biases; zeros fill them up."""
-    o, elements = len(weight), weight.size // len(weight)
-    weights = np.zeros((-(-o // 4), elements, 4), weight.dtype)
-    pack(np.asarray(weight, order="C").reshape(o, elements), weights)
-    biases = np.zeros(4 * len(weights), weight.dtype)
+def packed(weight: Array, way: Plan, by_tiles: bool = True) -> Array:
+    """The weights as `convolve` wants them: (16, O/4, C, 4) where tiles are worth it, else
+    (1, O/4, K, 4), for four channels of results together; zeros fill them up."""
+    outputs = len(weight)
+    if by_tiles and way.by_tiles and outputs >= FEW:
+        spread = spread_kernels(weight)
+        if spread is not None:
+            return spread
+    weights = np.zeros((1, -(-outputs // 4), weight.size // outputs, 4), weight.dtype)
+    pack(np.asarray(weight, order="C").reshape(outputs, -1), weights)
+    return weights
+
+
+def filled(bias: Array | None, weight: Array) -> Array:
+    """As many biases as packed weights, zeros behind them."""
+    biases = np.zeros(-(-len(weight) // 4) * 4, weight.dtype)
     if bias is not None:
         biases[: len(bias)] = bias
-    return weights, biases
+    return biases
 
 
 def _usual(x: Array, weight: Array, geometry: Geometry, channels: int = 1) -> bool:
@@ -142,19 +153,25 @@ def kernel_of(weight_shape: Shape) -> Pair:
 
 def _correlated(x: Array, weight: Array, bias: Array | None, way: Plan) -> Array:
     y = memory.empty((len(x), len(weight), way.height, way.width), x.dtype)
-    x = np.asarray(x, order="C")
-    work = y.size * len(way.offsets)
-    share(work, _conv2d, len(x), x, *packed(weight, bias), way, y)
+    x, biases, energies = np.asarray(x, order="C"), filled(bias, weight), np.empty(len(x))
+    for by_tiles in (True, False):
+        weights = packed(weight, way, by_tiles)
+        work = y.size * len(way.offsets)
+        share(work, _conv2d, len(x), x, weights, biases, way, y, energies)
+        if tame(energies):
+            break
     return y
 
 
 @jit
-def _conv2d(start: int, stop: int, x: Any, weights: Any, bias: Any, way: Any, y: Any) -> None:
+def _conv2d(
+    start: int, stop: int, x: Any, weights: Any, bias: Any, way: Any, y: Any, energies: Any
+) -> None:
     row = np.zeros(way.size, x.dtype)
     out = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
-        correlate(row, way.offsets, weights, bias, way.length, out)
+        energies[n] = convolve(row, way, weights, bias, out)
         take(out, way.pitch, y[n])
 
 

@@ -29,12 +29,12 @@ def pack(weight: Any, packed: Any) -> None:
 
 @inner
 def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out: Any) -> None:
-    """out[o, t] = bias[o] + Σ over k of weights[o, k] · row[t + offsets[k]], for t < length and a
-    few more; `out` and `row` have room for that. Offsets beyond the weights are left out.
+    """out[o, t] = bias[o] + Σ over k of weights[0, o / 4, k, o % 4] · row[t + offsets[k]], for
+    t < length and a few more; `out` and `row` have room for that. Offsets beyond the weights are
+    left out.
     """
-    n = lanes(row)
-    for t in range(0, length, VECTORS * n):
-        for block in range(len(weights)):
+    for t in range(0, length, VECTORS * lanes(row)):
+        for block in range(weights.shape[1]):
             _four_channels(row, offsets, weights, bias, t, 4 * block, out)
 
 
@@ -43,27 +43,33 @@ def _four_channels(
     row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any
 ) -> None:
     """Three vectors of positions in each of the channels o to o + 3."""
-    n, elements = lanes(row), weights.shape[1]
-    zero = zeros(row)
+    elements = weights.shape[2]
     for first in range(0, elements, TERMS):
-        a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zero
-        for k in range(first, min(first + TERMS, elements)):
-            at = t + offsets[k]
-            x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)
-            four = o * elements + 4 * k  # where the weights of four channels lie
-            w = broadcast(weights, four)
-            a0, a1, a2 = multiply_add(w, x0, a0), multiply_add(w, x1, a1), multiply_add(w, x2, a2)
-            w = broadcast(weights, four + 1)
-            b0, b1, b2 = multiply_add(w, x0, b0), multiply_add(w, x1, b1), multiply_add(w, x2, b2)
-            w = broadcast(weights, four + 2)
-            c0, c1, c2 = multiply_add(w, x0, c0), multiply_add(w, x1, c1), multiply_add(w, x2, c2)
-            w = broadcast(weights, four + 3)
-            d0, d1, d2 = multiply_add(w, x0, d0), multiply_add(w, x1, d1), multiply_add(w, x2, d2)
-        at, pitch = o * out.shape[1] + t, out.shape[1]
-        _put(out, at, bias, o, first, a0, a1, a2)
-        _put(out, at + pitch, bias, o + 1, first, b0, b1, b2)
-        _put(out, at + 2 * pitch, bias, o + 2, first, c0, c1, c2)
-        _put(out, at + 3 * pitch, bias, o + 3, first, d0, d1, d2)
+        stop = min(first + TERMS, elements)
+        sums = twelve_sums(row, t, offsets, first, stop, weights, o * elements)
+        for i, (y0, y1, y2) in enumerate(sums):
+            _put(out, (o + i) * out.shape[1] + t, bias, o + i, first, y0, y1, y2)
+
+
+@part
+def twelve_sums(
+    row: Any, t: int, offsets: Any, first: int, stop: int, weights: Any, start: int
+) -> Any:
+    """Three vectors for each of four channels, whose weights lie together from `start` on."""
+    n, zero = lanes(row), zeros(row)
+    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = zero
+    for k in range(first, stop):
+        at, four = t + offsets[k], start + 4 * k
+        x0, x1, x2 = load(row, at), load(row, at + n), load(row, at + 2 * n)
+        w = broadcast(weights, four)
+        a0, a1, a2 = multiply_add(w, x0, a0), multiply_add(w, x1, a1), multiply_add(w, x2, a2)
+        w = broadcast(weights, four + 1)
+        b0, b1, b2 = multiply_add(w, x0, b0), multiply_add(w, x1, b1), multiply_add(w, x2, b2)
+        w = broadcast(weights, four + 2)
+        c0, c1, c2 = multiply_add(w, x0, c0), multiply_add(w, x1, c1), multiply_add(w, x2, c2)
+        w = broadcast(weights, four + 3)
+        d0, d1, d2 = multiply_add(w, x0, d0), multiply_add(w, x1, d1), multiply_add(w, x2, d2)
+    return (a0, a1, a2), (b0, b1, b2), (c0, c1, c2), (d0, d1, d2)
 
 
 @part
@@ -76,6 +82,16 @@ def _put(out: Any, at: int, bias: Any, o: int, first: int, x0: Any, x1: Any, x2:
     store(out, at, add(x0, y0))
     store(out, at + n, add(x1, y1))
     store(out, at + 2 * n, add(x2, y2))
+
+
+@inner
+def over_lanes(vector: Any, lane: Any) -> float:
+    """The sum over the lanes, in float64."""
+    store(lane, 0, vector)
+    total = 0.0
+    for i in range(lanes(lane)):
+        total += lane[i]
+    return total
 
 
 @inner

@@ -22,10 +22,11 @@ import numpy as np
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import inner, part
-from tinycnn.kernels.cpu.vector import lanes, load, store
+from tinycnn.kernels.cpu.vector import REGISTER_BYTES, lanes, load, store
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 LANES = 16  # of the longest vector
+FEW = 8  # channels for which spreading tiles is too much
 LINE = 4 * LANES  # so much may be read or written behind the end: vectors are not cut to fit
 
 
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
         length: from its first position to behind its last.
         offsets: of the kernel's elements, in the order of the weight, filled up to a multiple of
             three with such that nobody wants.
+        by_tiles: whether `winograd.py` gets it done sooner.
     """
 
     top: int
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
     width: int
     length: int
     offsets: Array
+    by_tiles: bool
 
 
 @lru_cache(maxsize=1024)
@@ -66,6 +69,8 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     # with a stride, padding is not shared by neighbouring lines
     apart = width + max(left, behind) if right == 1 else -(-(width + left + behind) // right)
     pitch = max(pitch, apart, size[1])
+    tiles = kernel == (3, 3) and (down, right, *dilation) == (1, 1, 1, 1)
+    pitch += pitch % 2 if tiles else 0  # they are two columns wide
     lines = -(-(height + top + bottom) // down)
     # a vector that begins in one channel's last line finds zeros behind it, not the next channel
     lines = max(lines, -(-((height - 1) * pitch + width + LANES) // pitch))
@@ -75,8 +80,19 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     offsets = (part * lines + i // down) * pitch + j // right
     filled = np.pad(offsets, (0, -len(offsets) % 3))
     end = channels * down * right * lines * pitch + left + behind + LINE
+    end += 2 * pitch if tiles else 0  # a tile may begin in the last line
+    end = -(-end // LINE) * LINE
     place, length = (top, left, down, right, lines, pitch, end), (size[0] - 1) * pitch + size[1]
-    return Plan(*place, *size, length, filled)
+    tiles = tiles and channels >= FEW and _spare_work(*size, length)
+    return Plan(*place, *size, length, filled, tiles)
+
+
+def _spare_work(height: int, width: int, length: int) -> bool:
+    """Whether tiles of 16 multiplications, a vector of them in a line at least, are so few that
+    spreading and gathering them, another quarter, pays off."""
+    n = REGISTER_BYTES // 4
+    in_line = -(-(width + width % 2) // (2 * n)) * n
+    return 1.25 * 16 * in_line * -(-height // 2) < 9 * length
 
 
 @inner
