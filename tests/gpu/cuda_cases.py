@@ -2,6 +2,7 @@
 in float64. The tests on the host, on the emulated device and on a real card share them."""
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from tinycnn.kernels import cuda, reference
@@ -9,6 +10,7 @@ from tinycnn.kernels.types import Geometry
 
 from ..kernels import test_backends as shared
 from ..kernels.test_backends import TOLERANCE, arrays_of, assert_close, in_float64, max_pool2d
+from ..kernels.test_block import EPS, POOLING, STAGES, Block, one_by_one
 
 DTYPES = (np.float32, np.float64)
 INPUTS_CHANGE = ("sgd_step",)
@@ -26,9 +28,10 @@ def sgd_step(draw, dtype):
     shape = draw(st.sampled_from([(), (1,), (3, 5), (255,), (256,), (257,)]))
     p, g, velocity = np.random.default_rng(draw(st.integers(0, 2**32))).normal(size=(3, *shape))
     p, g, velocity = (np.asarray(a, dtype) for a in (p, g, velocity))
-    settings = draw(st.tuples(*[st.sampled_from([0.0, 0.1, 0.9])] * 4))
+    lr, *settings = draw(st.tuples(*[st.sampled_from([0.0, 0.1, 0.9])] * 4))
     nesterov = draw(st.booleans())
-    return p, g, velocity if draw(st.booleans()) else None, *settings, nesterov
+    rate = np.asarray(lr) if draw(st.booleans()) else lr  # in the device's memory
+    return p, g, velocity if draw(st.booleans()) else None, rate, *settings, nesterov
 
 
 @st.composite
@@ -76,6 +79,84 @@ def conv2d_input_grad_3x3(draw, dtype):
     return np.resize(x[..., ::-1], shape), weight, x.shape, geometry
 
 
+def cotangent_of(b):
+    """A block with one that has the result's shape."""
+    shape = (
+        len(b.x),
+        len(b.weight),
+        *reference.output_size(b.x.shape, b.weight.shape[2:], *b.geometry[:3]),
+    )
+    shape = *shape[:2], *(n // 2 if b.pool else n for n in shape[2:])
+    return b._replace(g=np.random.default_rng(len(b.x)).normal(size=shape).astype(b.x.dtype))
+
+
+def staged(norm, relu, pool, x, weight, bias, vectors, geometry):
+    """A block of these stages whose windows have equal elements, and no rounding decides which one
+    is the largest: products are exact."""
+    x, weight = (np.round(4 * a) / a.dtype.type(4) for a in (x, weight))
+    gamma, beta = vectors if norm else (None, None)
+    return cotangent_of(Block(x, weight, bias, gamma, beta, geometry, bool(relu), bool(pool), None))
+
+
+@st.composite
+def conv_block(draw, dtype):
+    x, weight, bias, _, geometry = draw(shared.convolutions(dtype))
+    assume(cuda.can_fuse(x.shape, weight.shape, geometry))
+    vectors = np.random.default_rng(len(x)).normal(size=(2, len(weight))).astype(dtype)
+    vectors[0, 0] *= draw(st.integers(0, 1))  # a channel whose elements become equal
+    return staged(*draw(st.sampled_from(STAGES)), x, weight, bias, vectors, geometry)
+
+
+@st.composite
+def many_conv_block(draw, dtype):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    x, weight = rng.normal(size=(2, 1, 95, 98)), rng.normal(size=(2, 1, 1, 3))
+    vectors, geometry = rng.normal(size=(2, 2)), Geometry((1, 1), (0, 0, 1, 1), (1, 1), 1)
+    arrays = (a.astype(dtype) for a in (x, weight, weight[:, 0, 0, 0], vectors))
+    b = staged(*draw(st.sampled_from(STAGES)), *arrays, geometry)
+    return b._replace(g=b.g / dtype(64))  # so that the sums are of order one
+
+
+@st.composite
+def conv_block_inference(draw, dtype):
+    b = draw(conv_block(dtype))
+    rng = np.random.default_rng(len(b.x))
+    vectors = rng.normal(size=(3, len(b.weight))).astype(dtype)
+    return *b[:3], *vectors, *b[5:8]
+
+
+def block_and_gradients(*b):
+    """By the fused kernels: the result, the variance and each gradient, of those that there are."""
+    b = Block(*b)
+    out, variance, _, kept = cuda.conv_block(*b[:5], EPS, *b[5:8])
+    given = b.weight, b.gamma is not None, b.geometry, b.relu, kept, True
+    return tuple(
+        a for a in (out, variance, *cuda.conv_block_grad(b.g, b.x, *given)) if a is not None
+    )
+
+
+def block_and_gradients_defined(*b):
+    """The same by the operations one by one."""
+    b = Block(*b)
+    out, variance, (d_x, d_weight, d_bias, *others) = one_by_one(reference, b)
+    if b.gamma is not None:
+        d_bias = np.zeros(len(b.weight))  # exactly: the mean takes every constant away
+    return tuple(a for a in (out, variance, d_x, d_weight, d_bias, *others) if a is not None)
+
+
+def inference_defined(x, weight, bias, mean, scale, shift, geometry, relu, pool):
+    y = reference.conv2d(x, weight, bias, geometry)
+    y = reference.batch_norm(y, mean, scale, np.ones_like(scale), shift)
+    y = reference.relu(y) if relu else y
+    return reference.max_pool2d(y, *POOLING)[0] if pool else y
+
+
+# What runs and what defines its results, where the reference has no such kernel.
+BLOCKS = {
+    "conv_block": (block_and_gradients, block_and_gradients_defined),
+    "conv_block_inference": (cuda.conv_block_inference, inference_defined),
+}
+
 # The strategies of the CPU's kernels, and those for what only the GPU's have.
 CASES = {strategy.__name__: strategy for strategy in shared.ARGUMENTS} | {
     strategy.__name__: strategy
@@ -87,6 +168,9 @@ CASES = {strategy.__name__: strategy for strategy in shared.ARGUMENTS} | {
         many_conv2d_weight_grad,
         conv2d_3x3,
         conv2d_input_grad_3x3,
+        conv_block,
+        many_conv_block,
+        conv_block_inference,
     )
 }
 
@@ -102,7 +186,8 @@ def assert_right(kernel, arguments, there=lambda a: a, back=lambda a: a):
     wide = [a.copy() if isinstance(a, np.ndarray) else a for a in in_float64(arguments)]
     dtype, tolerance = arguments[0].dtype, TOLERANCE[arguments[0].dtype.type]
     with np.errstate(all="ignore"):
-        ours, definition = getattr(cuda, kernel)(*sent), getattr(reference, kernel)(*wide)
+        run, define = BLOCKS.get(kernel) or (getattr(m, kernel) for m in (cuda, reference))
+        ours, definition = run(*sent), define(*wide)
     if kernel in INPUTS_CHANGE:
         ours = tuple(a for a in (sent[0], sent[2]) if a is not None)
         definition = tuple(a for a in (wide[0], wide[2]) if a is not None)
@@ -148,6 +233,23 @@ def assert_right_at_the_edges(there=lambda a: a, back=lambda a: a):
     assert_right("conv2d_weight_grad", (none[:, :2], none, w.shape, same), there, back)
     assert_right("relu", (none,), there, back)
     assert_right("relu", (np.array(-1.0),), there, back)
+    for stages in STAGES:
+        assert_right_blocks_at_the_edges(stages, there, back)
+
+
+def assert_right_blocks_at_the_edges(stages, there, back):
+    """NaN and infinity in each array of a block, and images with lines that are in no window."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(2, 2, 5, 6)), rng.normal(size=(3, 2, 2, 2)), np.ones(3)
+    for padding in ((0, 0, 0, 0), (1, 0, 1, 0)):
+        geometry = Geometry((1, 1), padding, (1, 1), 1)
+        b = staged(*stages, x, weight, bias, rng.normal(size=(2, 3)), geometry)
+        assert_right("conv_block", b, there, back)
+        for name, array in b._asdict().items():
+            for bad in (np.nan, np.inf, -np.inf) if isinstance(array, np.ndarray) else ():
+                changed = array.copy()
+                changed.flat[array.size // 2] = bad
+                assert_right("conv_block", b._replace(**{name: changed}), there, back)
 
 
 def assert_right_mask(there=lambda a: a, back=lambda a: a):
@@ -159,3 +261,17 @@ def assert_right_mask(there=lambda a: a, back=lambda a: a):
             random = np.random.Generator(np.random.Philox(key=key)).random(shape, np.float32)
             assert kept.dtype == bool
             np.testing.assert_array_equal(kept, random >= p)
+
+
+def assert_right_product(there=lambda a: a, back=lambda a: a):
+    """Of matrices as they lie or transposed, with one slice of the inner axis and with several."""
+    rng = np.random.default_rng(0)
+    for dtype in DTYPES:
+        for n, k, m in ((0, 3, 2), (2, 0, 3), (1, 1, 1), (17, 16, 15), (32, 300, 33), (3, 1000, 1)):
+            x, y = rng.normal(size=(n, k)).astype(dtype), rng.normal(size=(k, m)).astype(dtype)
+            xs, ys = ((there(a), there(a.T.copy()).T) for a in (x, y))
+            for ours in (cuda.matmul(left, right) for left in xs for right in ys):
+                assert ours.flags.c_contiguous
+                assert ours.dtype == dtype
+                wide = x.astype(np.float64) @ y.astype(np.float64)
+                assert_close(back(ours), wide, TOLERANCE[dtype])

@@ -34,7 +34,9 @@ def compiled(source, expressions):
 
 def instances():
     """Every kernel with every dtype it is made for, as C++ writes them."""
-    choices = {"T": ("float", "double"), "I": ("unsigned char", "int"), "TURNED": ("false", "true")}
+    yes_or_no = "false", "true"
+    choices = {"T": ("float", "double"), "I": ("unsigned char", "int")}
+    choices |= {"TURNED": yes_or_no, "POOL": yes_or_no}
     found = []
     for kernel, (template, _) in launching.signatures().items():
         words = [""]

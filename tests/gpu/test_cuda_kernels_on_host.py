@@ -19,6 +19,7 @@ from .cuda_cases import (
     assert_right,
     assert_right_at_the_edges,
     assert_right_mask,
+    assert_right_product,
     kernel_of,
 )
 from .host import host_modules_or_skip, instances, on_the_host
@@ -64,6 +65,10 @@ def test_dropout_keeps_what_numpys_generator_would():
     assert_right_mask()
 
 
+def test_a_small_product_of_matrices_is_right_however_they_lie():
+    assert_right_product()
+
+
 def test_shared_memory_of_templates_begins_as_nan():
     code = """template <typename T> __global__ void f(T* y) {
         __shared__ T room[2];
@@ -97,5 +102,8 @@ def test_calls_that_the_kernels_are_not_made_for_go_to_the_reference():
     assert cuda.conv2d(x, w, None, same).dtype == np.float64
     assert cuda.relu(x.astype(np.complex64)).dtype == np.complex64
     assert cuda.sum_pool2d is cuda.reference.sum_pool2d
+    assert cuda.can_fuse((1, 1, 2, 2), w.shape, same)
+    for shape in ((1, 1, 1, 4), (1, 2, 4, 4), (0, 1, 4, 4), (1, 4, 4), (1, 1, 2**15, 2**15)):
+        assert not cuda.can_fuse(shape, w.shape, same)
     with pytest.raises(ValueError, match=r"matmul|reshape"):
         cuda.conv2d(x, np.ones((1, 2, 3, 3), np.float32), None, same)

@@ -52,8 +52,11 @@ def evaluated(function, arguments, cotangents, twice):
     g = [cotangents(y) for y in outputs]
     found = tc.grad(outputs, inputs, g, create_graph=twice, allow_unused=True) if outputs else []
     second = ()
-    if twice and (again := [d for d in found if d is not None and d.requires_grad]):
-        second = tc.grad(again, inputs, [cotangents(d) for d in again], allow_unused=True)
+    # drawn for each, since to a fused kernel a gradient may be constant that is not one by one
+    pairs = [(d, cotangents(d)) for d in found if d is not None] if twice else []
+    if again := [pair for pair in pairs if pair[0].requires_grad]:
+        first, g = zip(*again, strict=True)
+        second = tc.grad(first, inputs, g, allow_unused=True)
     return [None if t is None else t.array for t in (*made, *found, *second)]
 
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from tinycnn.kernels.cuda import launch as launching
 from tinycnn.kernels.cuda import products
 
-from .cuda_cases import CASES, assert_right, assert_right_at_the_edges, assert_right_mask, kernel_of
+from .cuda_cases import (
+    CASES,
+    assert_right,
+    assert_right_at_the_edges,
+    assert_right_mask,
+    assert_right_product,
+    kernel_of,
+)
 from .host import host_modules_or_skip, on_the_host
 
 host_modules_or_skip()
@@ -40,10 +47,12 @@ FAULTS = [
     # convolution
     ("groups forgotten", "conv2d", "group * channels + c", "c", "conv2d"),
     ("dilation forgotten", "conv2d", "i * dh", "i", "conv2d"),
-    ("the right edge not masked", "conv2d", " && within(s, W)", "", "conv2d"),
+    ("the right edge not masked", "padded", " && within(column, W)", "", "conv2d"),
     ("stride for columns only", "conv2d", "row * sh", "row", "conv2d"),
-    ("outputs between strides met", "conv2d_input_grad", "down % sh || right % sw || ", "",
+    ("outputs between strides met", "window_at", "begins && exists", "exists",
      "conv2d_input_grad"),
+    ("outputs beyond the last met", "window_at", "begins && exists", "begins",
+     "max_pool2d_scatter"),
     ("a group's channels not counted from 0", "conv2d_input_grad", "c % channels", "c",
      "conv2d_input_grad"),
     # the 3x3 kernel
@@ -77,6 +86,11 @@ FAULTS = [
     # matrix products
     ("windows start at the edge", "im2col", " - top", "", "products"),
     ("of an element's copies one comes back", "col2im", "sum += ", "sum = ", "products"),
+    ("a slice without an end", "matmul", "min((s + 1) * slice, K)", "K", "matmul"),
+    ("no mask at the slice's end", "matmul", "row < M && k + j < end", "row < M", "matmul"),
+    ("tiles replaced too early", "matmul", "__syncthreads();  // before the next tiles", "//",
+     "matmul"),
+    ("a transposed matrix taken for another", "matmul", "column * y_across", "column", "matmul"),
     # pooling
     ("one thread too many", "max_pool2d", "o >= size", "o > size", "max_pool2d"),
     ("the last maximum wins a tie", "wins", "challenger <= best", "challenger < best",
@@ -96,9 +110,40 @@ FAULTS = [
     ("an image's channels run on", "batch_norm", "i / P % C", "i / P", "batch_norm"),
     ("a sum for a mean", "batch_norm_input_grad", "sums[c] / count", "sums[c]",
      "batch_norm_grad"),
+    # behind a convolution
+    ("the mean not taken away", "Channel", "mean = means[c]", "mean = 0", "conv_block"),
+    ("NaN stops at ReLU", "stops", "norm(y) <= 0", "!(norm(y) > 0)", "edges"),
+    ("ReLU where there is none", "stops", "relu && ", "", "conv_block"),
+    ("the largest before the norm", "largest",
+     "wins(channel.norm(window[place]), channel.norm(window[winner]))",
+     "wins(window[place], window[winner])", "conv_block"),
+    ("a window of one column", "largest", "k % SIDE", "0", "conv_block"),
+    ("a window's last element left out", "largest", "k < SIDE * SIDE", "k < SIDE * SIDE - 1",
+     "conv_block"),
+    ("windows overlap", "norm_relu_pool", "column * SIDE", "column", "conv_block_inference"),
+    ("images' channels run on", "norm_relu_pool", "plane % C", "plane", "conv_block_inference"),
+    ("a slice of windows runs on", "norm_relu_pool_vector_grads",
+     "min((s + 1) * slice, N * OH * OW)", "(s + 1) * slice", "many_conv_block"),
+    ("the weight's gradient not scaled", "norm_relu_pool_vector_grads",
+     "inv_std ? inv_std[c] : T(1)", "T(1)", "conv_block"),
+    ("of two sums one written", "norm_relu_pool_vector_grads", "threadIdx.x < 2",
+     "threadIdx.x < 1", "conv_block"),
+    ("an edge in no window takes part", "norm_relu_pool_input_grad", "row < OH && column < OW && ",
+     "", "conv_block"),
+    ("a whole window gets the cotangent", "norm_relu_pool_input_grad",
+     "p == first + largest<SIDE>(y + first, W, channel)", "true", "conv_block"),
+    ("ReLU forgotten on the way back", "norm_relu_pool_input_grad", " && !channel.stops(y[p])", "",
+     "conv_block"),
+    ("statistics that are constants", "norm_relu_pool_input_grad", "if (sums)", "if (false)",
+     "conv_block"),
+    ("a norm where there is none", "norm_relu_pool_input_grad", "if (sums)", "if (true)",
+     "conv_block"),
+    ("the scale forgotten on the way back", "norm_relu_pool_input_grad", " * channel.scale", "",
+     "conv_block"),
     # optimisation and chance
     ("Nesterov does not look ahead", "sgd_step", "nesterov ? slope + momentum * v[i] : v[i]",
      "v[i]", "sgd_step"),
+    ("the device's rate not read", "sgd_step", "rate ? T(*rate) : lr", "lr", "sgd_step"),
     ("a velocity that is missing", "sgd_step", "if (v)", "if (true)", "sgd_step"),
     ("the counter begins at 0", "dropout_mask", "block + 1ull", "block + 0ull", "dropout_mask"),
     ("the upper half first", "dropout_mask", "k % 2 * 32", "(1 - k % 2) * 32", "dropout_mask"),
@@ -134,12 +179,20 @@ def check(cases, monkeypatch):
         monkeypatch.setattr(products, "MANY", 1)
         generated("conv2d")
         generated("conv2d_input_grad")
+    elif cases == "matmul":
+        assert_right_product()
     else:
         generated(cases)
 
 
 def generated(case):
-    @settings(max_examples=20, phases=[Phase.generate], deadline=None, derandomize=True)
+    @settings(
+        max_examples=20,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        deadline=None,
+        derandomize=True,
+    )
     @given(data=st.data())
     def run(data):
         assert_right(kernel_of(case), data.draw(CASES[case](np.float64)))

@@ -305,7 +305,7 @@ def sgd_step(
     p: Array,
     g: Array,
     velocity: Array | None,
-    lr: float,
+    lr: float | Array,
     momentum: float,
     share: float,
     weight_decay: float,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tinycnn import anomaly, kernels
 from tinycnn.autograd import grad
+from tinycnn.device import disagreement
 from tinycnn.function import Value, differentiable, differentiable_as
 from tinycnn.grad_mode import enable_grad, is_grad_enabled
 from tinycnn.kernels.namespace import namespace
@@ -73,10 +74,15 @@ def conv_block(
         return fused(x, weight, bias, gamma, beta, norm.eps, geometry, rectify, pool, heed)
     if is_grad_enabled():
         return fused(x, weight, bias, None, None, 0.0, geometry, rectify, pool, None)
-    mean, scale, shift = _fixed(norm, weight.array)
-    bias_array = None if bias is None else bias.array
-    given = x.array, weight.array, bias_array, mean, scale, shift, geometry, rectify, pool
-    return Tensor(kernels.of(x.array).conv_block_inference(*given))
+    arrays = x.array, weight.array, None if bias is None else bias.array
+    try:
+        given = *arrays, *_fixed(norm, weight.array), geometry, rectify, pool
+        return Tensor(kernels.of(x.array).conv_block_inference(*given))
+    except (TypeError, ValueError) as error:
+        of_norm = (v.array for v in norm[:4]) if norm else ()
+        if apart := disagreement((*arrays, *of_norm)):
+            raise TypeError(f"conv_block: {apart}") from error
+        raise
 
 
 def _fixed(norm: Norm | None, weight: Array) -> tuple[Array, Array, Array]:

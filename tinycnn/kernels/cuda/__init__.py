@@ -12,22 +12,36 @@ from typing import Any
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cuda.activation import add_relu, relu, relu_grad
+from tinycnn.kernels.cuda.block import (
+    can_fuse,
+    conv_block,
+    conv_block_grad,
+    conv_block_inference,
+)
 from tinycnn.kernels.cuda.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from tinycnn.kernels.cuda.dropout import dropout_mask
+from tinycnn.kernels.cuda.graph import Graph
+from tinycnn.kernels.cuda.matrix import matmul
 from tinycnn.kernels.cuda.normalization import batch_norm, batch_norm_grad, moments
 from tinycnn.kernels.cuda.optimization import sgd_step
 from tinycnn.kernels.cuda.pooling import max_pool2d, max_pool2d_gather, max_pool2d_scatter
 from tinycnn.kernels.types import Array
 
 __all__ = [
+    "Graph",
     "add_relu",
     "are_classes",
     "batch_norm",
     "batch_norm_grad",
+    "can_fuse",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv_block",
+    "conv_block_grad",
+    "conv_block_inference",
     "dropout_mask",
+    "matmul",
     "max_pool2d",
     "max_pool2d_gather",
     "max_pool2d_scatter",

@@ -22,13 +22,13 @@ CHANNELS, TAPS, TILE = (CONSTANTS[name] for name in ("CHANNELS", "TAPS", "TILE")
 
 def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """y[n, o] = b[o] + Σ over c and (i, j) of w[o, c, i, j] · x[n, c] shifted."""
-    if not suits(x, weight, bias) or not _fit(x.shape, weight.shape, geometry):
+    if not suits(x, weight, bias) or not fit(x.shape, weight.shape, geometry):
         return reference.conv2d(x, weight, bias, geometry)
     x, weight = contiguous(x), contiguous(weight)
     bias = None if bias is None else contiguous(bias)
     if products.are_worth_it(weight.shape, geometry):
         return products.conv2d(x, weight, bias, geometry)
-    y = empty(x, _output_shape(x.shape, weight.shape, geometry))
+    y = empty(x, output_shape(x.shape, weight.shape, geometry))
     if _is_3x3(weight.shape, geometry):
         top, _, left, _ = geometry.padding
         _correlate_3x3(x, weight, bias, y, False, top, left)
@@ -40,7 +40,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> A
 
 def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in x: each input gathers from the outputs it went into."""
-    if not suits(g, weight) or not _fit(x_shape, weight.shape, geometry, g.shape):
+    if not suits(g, weight) or not fit(x_shape, weight.shape, geometry, g.shape):
         return reference.conv2d_input_grad(g, weight, x_shape, geometry)
     g, weight = contiguous(g), contiguous(weight)
     if products.are_worth_it(weight.shape, geometry):
@@ -59,7 +59,7 @@ def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometr
 
 def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
-    if not suits(g, x) or not _fit(x.shape, weight_shape, geometry, g.shape):
+    if not suits(g, x) or not fit(x.shape, weight_shape, geometry, g.shape):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     g, x = contiguous(g), contiguous(x)
     if products.are_worth_it(weight_shape, geometry):
@@ -93,7 +93,8 @@ def _is_3x3(weight_shape: Shape, geometry: Geometry) -> bool:
 
 
 @lru_cache(1024)
-def _output_shape(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> Shape:
+def output_shape(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> Shape:
+    """(N, O, H′, W′)."""
     kernel = weight_shape[2], weight_shape[3]
     stride, padding, dilation, _ = geometry
     size = reference.output_size(x_shape, kernel, stride, padding, dilation)
@@ -101,11 +102,11 @@ def _output_shape(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> Sh
 
 
 @lru_cache(1024)
-def _fit(
+def fit(
     x_shape: Shape, weight_shape: Shape, geometry: Geometry, g_shape: Shape | None = None
 ) -> bool:
     """Whether the shapes belong together; the reference complains where they do not."""
-    y_shape = _output_shape(x_shape, weight_shape, geometry)
+    y_shape = output_shape(x_shape, weight_shape, geometry)
     fits = x_shape[1] == weight_shape[1] * geometry.groups and not weight_shape[0] % geometry.groups
     some = prod(weight_shape) > 0 and min(y_shape) >= 0 and prod(y_shape) < LARGEST
     return fits and some and (g_shape is None or g_shape == y_shape)

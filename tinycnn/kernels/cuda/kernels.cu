@@ -16,6 +16,21 @@ __device__ inline int thread() { return blockIdx.x * THREADS + threadIdx.x; }
 
 __device__ inline bool within(int i, int size) { return 0 <= i && i < size; }
 
+// An element of an image (H, W), or what is around it.
+template <typename T>
+__device__ inline T padded(const T* image, int H, int W, int row, int column, T outside = 0)
+{
+    return within(row, H) && within(column, W) ? image[row * W + column] : outside;
+}
+
+// Which of OH * OW windows begins so far down and right in the padded image; -1 if none does.
+__device__ inline int window_at(int down, int right, int sh, int sw, int OH, int OW)
+{
+    const bool begins = down % sh == 0 && right % sw == 0;
+    const bool exists = within(down / sh, OH) && within(right / sw, OW);
+    return begins && exists ? down / sh * OW + right / sw : -1;
+}
+
 template <typename T>
 __device__ inline bool wins(T challenger, T best)
 {
@@ -105,8 +120,7 @@ __global__ void conv2d(const T* __restrict__ x, const T* __restrict__ w,
         for (int i = 0; i < kh; ++i)
             for (int j = 0; j < kw; ++j) {
                 const int r = row * sh - top + i * dh, s = column * sw - left + j * dw;
-                const bool inside = within(r, H) && within(s, W);
-                sum += (inside ? image[r * W + s] : T(0)) * kernel[i * kw + j];
+                sum += padded(image, H, W, r, s) * kernel[i * kw + j];
             }
     }
     y[index] = bias ? sum + bias[o] : sum;
@@ -131,11 +145,9 @@ __global__ void conv2d_input_grad(const T* __restrict__ g, const T* __restrict__
     for (int i = 0; i < kh; ++i)
         for (int j = 0; j < kw; ++j) {
             const int down = row + top - i * dh, right = column + left - j * dw;
-            if (down % sh || right % sw || !within(down / sh, OH) || !within(right / sw, OW))
-                continue;
-            const int place = down / sh * OW + right / sw;
-            for (int o = first; o < first + outputs; ++o)
-                sum += g[(n * O + o) * OH * OW + place] *
+            const int p = window_at(down, right, sh, sw, OH, OW);
+            for (int o = first; p >= 0 && o < first + outputs; ++o)
+                sum += g[(n * O + o) * OH * OW + p] *
                        w[((o * channels + c % channels) * kh + i) * kw + j];
         }
     dx[index] = sum;
@@ -167,8 +179,7 @@ correlate_3x3(const T* __restrict__ x, const T* __restrict__ w, const T* __restr
     for (int c = 0; c < C; ++c) {
         const T* image = x + (n * C + c) * H * W;
         for (int i = t; i < SIDE * SIDE; i += THREADS) {
-            const int r = above + i / SIDE - top, s = before + i % SIDE - left;
-            tile[i] = within(r, H) && within(s, W) ? image[r * W + s] : T(0);
+            tile[i] = padded(image, H, W, above + i / SIDE - top, before + i % SIDE - left);
         }
         if (t < CHANNELS * 9) {
             const int o = first + t / 9, tap = t % 9;
@@ -220,13 +231,41 @@ conv2d_weight_grad(const T* __restrict__ g, const T* __restrict__ x, T* __restri
         for (int k = 0; k < TAPS; ++k) {
             const int r = row * sh - top + (first + k) / kw * dh;
             const int q = column * sw - left + (first + k) % kw * dw;
-            sums[k] += cotangent * (within(r, H) && within(q, W) ? image[r * W + q] : T(0));
+            sums[k] += cotangent * padded(image, H, W, r, q);
         }
     }
     block_sums(sums, room);
     const int t = threadIdx.x;
     if (t < TAPS && first + t < taps)
         partial[(s * O * channels + pair) * taps + first + t] = room[t][0];
+}
+
+// The product of matrices (M, K) and (K, N) over a slice of the inner axis; partial: (slices, M, N).
+// In memory a matrix's neighbours are so far apart, down and across. A block: TILE rows and columns
+// of a slice; a thread: one element.
+template <typename T>
+__global__ void __launch_bounds__(THREADS, BLOCKS)
+matmul(const T* __restrict__ x, const T* __restrict__ y, T* __restrict__ partial,
+       int M, int K, int N, int x_down, int x_across, int y_down, int y_across, int slice)
+{
+    __shared__ T left[TILE][TILE], right[TILE][TILE];
+    const int i = threadIdx.x / TILE, j = threadIdx.x % TILE;
+    const int across = (N + TILE - 1) / TILE, tiles = across * ((M + TILE - 1) / TILE);
+    const int row = blockIdx.x % tiles / across * TILE + i, column = blockIdx.x % across * TILE + j;
+    const int s = blockIdx.x / tiles, end = min((s + 1) * slice, K);
+    T sum = 0;
+    for (int k = s * slice; k < end; k += TILE) {
+        const bool inside = row < M && k + j < end, within_y = k + i < end && column < N;
+        left[i][j] = inside ? x[row * x_down + (k + j) * x_across] : T(0);
+        right[i][j] = within_y ? y[(k + i) * y_down + column * y_across] : T(0);
+        __syncthreads();
+#pragma unroll
+        for (int l = 0; l < TILE; ++l)
+            sum += left[i][l] * right[l][j];
+        __syncthreads();  // before the next tiles take their place
+    }
+    if (row < M && column < N)
+        partial[(s * M + row) * N + column] = sum;
 }
 
 // The matrix (C * kh * kw, OH * OW) of an image's windows, for each image: what a convolution's
@@ -242,7 +281,7 @@ __global__ void im2col(const T* __restrict__ x, T* __restrict__ columns, int siz
     const int column = index % OW, row = index / OW % OH, j = index / (OW * OH) % kw;
     const int i = index / (OW * OH * kw) % kh, plane = index / (OW * OH * kw * kh);
     const int r = row * sh - top + i * dh, s = column * sw - left + j * dw;
-    columns[index] = within(r, H) && within(s, W) ? x[(plane * H + r) * W + s] : T(0);
+    columns[index] = padded(x + plane * H * W, H, W, r, s);
 }
 
 // The adjoint of `im2col`. A thread: one element of an image, which sums the windows' elements
@@ -260,9 +299,9 @@ __global__ void col2im(const T* __restrict__ columns, T* __restrict__ x, int siz
     for (int i = 0; i < kh; ++i)
         for (int j = 0; j < kw; ++j) {
             const int down = row + top - i * dh, right = column + left - j * dw;
-            if (down % sh || right % sw || !within(down / sh, OH) || !within(right / sw, OW))
-                continue;
-            sum += columns[(((plane * kh + i) * kw + j) * OH + down / sh) * OW + right / sw];
+            const int p = window_at(down, right, sh, sw, OH, OW);
+            if (p >= 0)
+                sum += columns[((plane * kh + i) * kw + j) * OH * OW + p];
         }
     x[index] = sum;
 }
@@ -286,7 +325,7 @@ __global__ void max_pool2d(const T* __restrict__ x, T* __restrict__ y, I* __rest
     int first = 0;
     for (int tap = 0; tap < kh * kw; ++tap) {
         const int r = row * sh - top + tap / kw * dh, s = column * sw - left + tap % kw * dw;
-        const T value = within(r, H) && within(s, W) ? image[r * W + s] : lowest;
+        const T value = padded(image, H, W, r, s, lowest);
         if (tap == 0 || wins(value, best)) {
             best = value;
             first = tap;
@@ -311,10 +350,8 @@ __global__ void max_pool2d_scatter(const T* __restrict__ g, const I* __restrict_
     for (int i = 0; i < kh; ++i)
         for (int j = 0; j < kw; ++j) {
             const int down = row + top - i * dh, right = column + left - j * dw;
-            if (down % sh || right % sw || !within(down / sh, OH) || !within(right / sw, OW))
-                continue;
-            const int o = (plane * OH + down / sh) * OW + right / sw;
-            if (index[o] == i * kw + j)
+            const int p = window_at(down, right, sh, sw, OH, OW), o = plane * OH * OW + p;
+            if (p >= 0 && index[o] == i * kw + j)
                 sum += g[o];
         }
     dx[p] = sum;
@@ -332,7 +369,7 @@ __global__ void max_pool2d_gather(const T* __restrict__ x, const I* __restrict__
         return;
     const int r = o / OW % OH * sh - top + index[o] / kw * dh;
     const int s = o % OW * sw - left + index[o] % kw * dw;
-    y[o] = within(r, H) && within(s, W) ? x[(o / (OW * OH) * H + r) * W + s] : T(0);
+    y[o] = padded(x + o / (OW * OH) * H * W, H, W, r, s);
 }
 
 // ---- batch normalisation ---------------------------------------------------------------------
@@ -367,10 +404,12 @@ moments_of_slices(const T* __restrict__ x, double* __restrict__ partial, int N, 
 }
 
 // The slices' statistics to those of the whole, by the formula of Chan, Golub and LeVeque (1979).
+// With a weight also what normalises: 1 / sqrt(variance + eps), and that times the weight.
 // A thread: one channel.
 template <typename T>
-__global__ void moments(const double* __restrict__ partial, T* __restrict__ mean,
-                        T* __restrict__ variance, int C, int count, int slice, int slices)
+__global__ void moments(const double* __restrict__ partial, const T* __restrict__ weight,
+                        T* __restrict__ mean, T* __restrict__ variance, T* __restrict__ inv_std,
+                        T* __restrict__ scale, double eps, int C, int count, int slice, int slices)
 {
     const int c = thread();
     if (c >= C)
@@ -384,6 +423,10 @@ __global__ void moments(const double* __restrict__ partial, T* __restrict__ mean
     }
     mean[c] = m;
     variance[c] = squares / count;
+    if (!weight)
+        return;
+    inv_std[c] = 1 / sqrt(squares / count + eps);
+    scale[c] = inv_std[c] * weight[c];
 }
 
 // A thread: one element.
@@ -433,12 +476,131 @@ __global__ void batch_norm_input_grad(const T* __restrict__ g, const T* __restri
     dx[i] = centred * (inv_std[c] * weight[c]);
 }
 
+// ---- behind a convolution --------------------------------------------------------------------
+// Batch norm, ReLU and max pooling by 2 at once, each of which may be missing. A window is SIDE x
+// SIDE of the convolution's results y, so a single one where nothing is pooled; what is left at the
+// edges is in no window. Which of a window is the largest is found again on the way back, so that
+// nothing but y has to be kept.
+
+// What a channel meets: (y - mean) * scale + shift, if there are such, and perhaps ReLU.
+template <typename T>
+struct Channel {
+    T mean = 0, scale = 1, shift = 0;
+    bool relu;
+
+    __device__ Channel(const T* means, const T* scales, const T* shifts, int c, bool relu)
+        : relu(relu)
+    {
+        if (!means)
+            return;
+        mean = means[c];
+        scale = scales[c];
+        shift = shifts[c];
+    }
+
+    __device__ T norm(T y) const { return (y - mean) * scale + shift; }
+
+    __device__ bool stops(T y) const { return relu && norm(y) <= 0; }
+};
+
+// How far behind its first element a window has the largest of its normalised elements.
+template <int SIDE, typename T>
+__device__ inline int largest(const T* window, int W, const Channel<T>& channel)
+{
+    int winner = 0;
+#pragma unroll
+    for (int k = 1; k < SIDE * SIDE; ++k) {
+        const int place = k / SIDE * W + k % SIDE;
+        if (wins(channel.norm(window[place]), channel.norm(window[winner])))
+            winner = place;
+    }
+    return winner;
+}
+
+// A thread: one window.
+template <typename T, bool POOL>
+__global__ void norm_relu_pool(const T* __restrict__ y, const T* __restrict__ mean,
+                               const T* __restrict__ scale, const T* __restrict__ shift,
+                               T* __restrict__ out, int size, int C, int H, int W, bool relu)
+{
+    constexpr int SIDE = POOL ? 2 : 1;
+    const int o = thread(), OH = H / SIDE, OW = W / SIDE;
+    if (o >= size)
+        return;
+    const int column = o % OW, row = o / OW % OH, plane = o / (OW * OH);
+    const Channel<T> channel(mean, scale, shift, plane % C, relu);
+    const T* window = y + (plane * H + row * SIDE) * W + column * SIDE;
+    const T value = window[largest<SIDE>(window, W, channel)];
+    out[o] = channel.stops(value) ? T(0) : channel.norm(value);
+}
+
+// A block: the gradients of a channel's shift and weight over a slice of its windows.
+// partial: (slices, 2, C).
+template <typename T, bool POOL>
+__global__ void __launch_bounds__(THREADS, BLOCKS)
+norm_relu_pool_vector_grads(const T* __restrict__ g, const T* __restrict__ y,
+                            const T* __restrict__ mean, const T* __restrict__ scale,
+                            const T* __restrict__ shift, const T* __restrict__ inv_std,
+                            T* __restrict__ partial, int N, int C, int H, int W, bool relu,
+                            int slice, int slices)
+{
+    constexpr int SIDE = POOL ? 2 : 1;
+    __shared__ T room[2][THREADS];
+    const int s = blockIdx.x % slices, c = blockIdx.x / slices, OH = H / SIDE, OW = W / SIDE;
+    const int end = min((s + 1) * slice, N * OH * OW);
+    const Channel<T> channel(mean, scale, shift, c, relu);
+    T sums[2] = {};
+    for (int p = s * slice + threadIdx.x; p < end; p += THREADS) {
+        const int column = p % OW, row = p / OW % OH, plane = p / (OW * OH) * C + c;
+        const T* window = y + (plane * H + row * SIDE) * W + column * SIDE;
+        const T value = window[largest<SIDE>(window, W, channel)];
+        if (channel.stops(value))
+            continue;
+        const T cotangent = g[(plane * OH + row) * OW + column];
+        sums[0] += cotangent;
+        sums[1] += cotangent * ((value - channel.mean) * (inv_std ? inv_std[c] : T(1)));
+    }
+    block_sums(sums, room);
+    if (threadIdx.x < 2)
+        partial[(2 * s + threadIdx.x) * C + c] = room[threadIdx.x][0];
+}
+
+// A thread: one element of y's gradient, which looks whether it is its window's largest.
+// sums: (2, C), of shift and weight; none without a norm.
+template <typename T, bool POOL>
+__global__ void norm_relu_pool_input_grad(
+    const T* __restrict__ g, const T* __restrict__ y, const T* __restrict__ mean,
+    const T* __restrict__ scale, const T* __restrict__ shift, const T* __restrict__ inv_std,
+    const T* __restrict__ sums, T* __restrict__ dy, int size, int count, int C, int H, int W,
+    bool relu)
+{
+    constexpr int SIDE = POOL ? 2 : 1;
+    const int p = thread(), OH = H / SIDE, OW = W / SIDE;
+    if (p >= size)
+        return;
+    const int column = p % W / SIDE, row = p / W % H / SIDE, plane = p / (W * H), c = plane % C;
+    const Channel<T> channel(mean, scale, shift, c, relu);
+    T cotangent = 0;
+    if (row < OH && column < OW && !channel.stops(y[p])) {
+        const int first = (plane * H + row * SIDE) * W + column * SIDE;
+        if (p == first + largest<SIDE>(y + first, W, channel))
+            cotangent = g[(plane * OH + row) * OW + column];
+    }
+    if (sums) {
+        const T x_hat = (y[p] - channel.mean) * inv_std[c];
+        cotangent = cotangent - sums[c] / count - x_hat * (sums[C + c] / count);
+    }
+    dy[p] = cotangent * channel.scale;
+}
+
 // ---- optimisation and chance -----------------------------------------------------------------
 
-// A thread: one parameter p with its velocity v, which may be missing.
+// A thread: one parameter p with its velocity v, which may be missing. The learning rate is lr, or
+// lies where `rate` points to.
 template <typename T>
-__global__ void sgd_step(T* __restrict__ p, const T* __restrict__ g, T* __restrict__ v, int size,
-                         T lr, T momentum, T share, T weight_decay, bool nesterov)
+__global__ void sgd_step(T* __restrict__ p, const T* __restrict__ g, T* __restrict__ v,
+                         const double* __restrict__ rate, int size, T lr, T momentum, T share,
+                         T weight_decay, bool nesterov)
 {
     const int i = thread();
     if (i >= size)
@@ -448,20 +610,22 @@ __global__ void sgd_step(T* __restrict__ p, const T* __restrict__ g, T* __restri
         v[i] = momentum * v[i] + share * slope;
         slope = nesterov ? slope + momentum * v[i] : v[i];
     }
-    p[i] -= lr * slope;
+    p[i] -= (rate ? T(*rate) : lr) * slope;
 }
 
 // Which elements dropout keeps: where a uniform number of [0, 1) is at least p. The numbers are
 // those of numpy.random.Philox: Philox4x64-10 of Salmon et al. (2011), whose counter begins at 1.
+// Its last word is the replay's number in a CUDA graph, else 0.
 // A thread: one value of the counter, so four 64-bit words, so eight numbers of 24 bits; a word's
 // lower half comes first.
-__global__ void dropout_mask(bool* __restrict__ kept, int size, float p,
+__global__ void dropout_mask(bool* __restrict__ kept,
+                             const unsigned long long* __restrict__ replay, int size, float p,
                              unsigned long long key0, unsigned long long key1)
 {
     const int block = thread();
     if (block >= (size + 7) / 8)
         return;
-    unsigned long long c[4] = {block + 1ull, 0, 0, 0};
+    unsigned long long c[4] = {block + 1ull, 0, 0, replay ? *replay : 0};
     for (int round = 0; round < 10; ++round) {
         const unsigned long long a = 0xD2E7470EE14C6C93ull * c[0], b = 0xCA5A826395121157ull * c[2];
         const unsigned long long a_high = __umul64hi(0xD2E7470EE14C6C93ull, c[0]);

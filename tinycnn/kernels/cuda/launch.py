@@ -165,13 +165,14 @@ def blocks_for(threads: int) -> int:
     return -(-threads // THREADS)
 
 
-def slices_of(count: int) -> tuple[int, int]:
-    """A long sum in slices of equal size, the last of which may be smaller: size and number. They
-    depend on nothing but the sum's length, so its bits do not depend on the device.
+def slices_of(count: int, least: int | None = None) -> tuple[int, int]:
+    """A long sum in slices of equal size, SLICE or `least` at least, the last of which may be
+    smaller: size and number. They depend on nothing but the sum's length, so its bits do not
+    depend on the device.
 
     >>> slices_of(100), slices_of(28800), slices_of(10**6)
     ((100, 1), (3600, 8), (15625, 64))
     """
-    slices = min(SLICES, max(1, -(-count // SLICE)))
+    slices = min(SLICES, max(1, -(-count // (least or SLICE))))
     size = max(1, -(-count // slices))
     return size, max(1, -(-count // size))

@@ -9,16 +9,22 @@ def moments(x: Array) -> tuple[Array, Array]:
     """Mean and (biased) variance of each channel, (C,) each, over images and positions."""
     if not suits(x):
         return reference.moments(x)
-    x = contiguous(x)
+    mean, variance, *_ = statistics(contiguous(x), None, 0.0)
+    return mean, variance
+
+
+def statistics(x: Array, weight: Array | None, eps: float) -> tuple[Array, Array, Array, Array]:
+    """The moments; and where there is a weight, inv_std = 1 / √(variance + ε) and inv_std · weight;
+    (C,) each, all arrays contiguous and of one dtype."""
     n, c, h, w = x.shape
     count = n * h * w
     slice_, slices = slices_of(count)
     partial = empty(x, (slices, 2, c), "float64")
     launch("moments_of_slices", (x.dtype,), c * slices, x, partial, n, c, h * w, slice_, slices)
-    mean, variance = empty(x, (c,)), empty(x, (c,))
-    numbers = c, count, slice_, slices
-    launch("moments", (x.dtype,), blocks_for(c), partial, mean, variance, *numbers)
-    return mean, variance
+    mean, variance, inv_std, scale = (empty(x, (c,)) for _ in range(4))
+    given = partial, weight, mean, variance, inv_std, scale, eps
+    launch("moments", (x.dtype,), blocks_for(c), *given, c, count, slice_, slices)
+    return mean, variance, inv_std, scale
 
 
 def batch_norm(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
