@@ -6,7 +6,7 @@ BIN := .venv/bin
 KIT := tests/gpu/emulated
 export EMULATED_GPU_HOME ?= $(CURDIR)/.emulated_gpu
 
-.PHONY: demo test test-gpu-emulated proof parity mutants bench clean
+.PHONY: demo test test-gpu-emulated gpu-report proof parity mutants bench clean
 
 # Train on phantoms, judge on others, and say where the pictures are.
 demo: .venv/demo
@@ -35,13 +35,27 @@ test-gpu-emulated: $(EMULATED_GPU_HOME)/ready
 	$(KIT)/run.sh python -m pytest -n auto -q $(KIT)
 	$(PYTHON) $(KIT)/nvrtc_check.py --dump $(EMULATED_GPU_HOME)/sources
 
+# The same tests on this computer's NVIDIA card, and how long it takes beside PyTorch: one file to
+# send, gpu-report.md. Nothing is installed where there is no card.
+gpu-report:
+	@test -n "$(CUDA)" || \
+		{ echo "gpu-report: no NVIDIA driver or card: nvidia-smi tells no CUDA version" >&2; exit 1; }
+	$(MAKE) .venv/cuda$(CUDA)
+	$(BIN)/python tests/gpu/report.py gpu-report.md
+
+CUDA = $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA[A-Za-z ]*Version: *\([0-9]*\).*/\1/p')
+
+.venv/cuda%: .venv/parity
+	$(BIN)/pip install -q -e ".[cuda$*]"
+	touch $@
+
 # Every derivative over 200 generated cases; some five minutes.
 proof: .venv/demo
 	$(BIN)/tinycnn gradcheck
 
 # The tests against PyTorch.
 parity: .venv/parity
-	$(BIN)/pytest -n auto -q -m parity tests/parity
+	$(BIN)/pytest -n auto -q -m parity tests/parity tests/gpu
 
 # Planted mistakes, and who finds them: this checker, PyTorch's, autograd's, JAX's.
 mutants: .venv/bench

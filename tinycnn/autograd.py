@@ -12,6 +12,7 @@ from tinycnn.device import disagreement
 from tinycnn.grad_mode import enable_grad, has_derivatives, no_grad
 from tinycnn.kernels.namespace import namespace, readonly
 from tinycnn.node import Edge, Node, edge_of
+from tinycnn.out_of_memory import blame
 from tinycnn.tensor import Hook, Tensor
 
 
@@ -55,25 +56,28 @@ def walk(
     useful = None if targets is None else _leading_to(targets, [root for root, _ in roots])
     found: dict[Edge, Any] = {}
     pending = _Pending(roots)
-    while pending.queue:
-        node, g = pending.pop()
-        g = _call_hooks(node.hooks, g)
-        if node.retained_by is not None and (tensor := node.retained_by()) is not None:
-            accumulate(tensor, g)
-        if targets is not None and node in targets:
-            found[node] = g
-        if useful is not None and not any(edge in useful for edge in node.edges):
-            continue
-        row = node.needed(recording)
-        for place, derive in node.plan.single:
-            edge: Any = node.edges[place]
-            if useful is None or edge in useful:
-                pending.add(edge, node.fit(derive(g, row), edge, g))
-        for places, derive in node.plan.joint:
-            for edge, gradient in node.joint(places, derive, g, row, useful):
-                pending.add(edge, gradient)
-        if not retain:
-            node.row = None
+    try:
+        while pending.queue:
+            node, g = pending.pop()
+            g = _call_hooks(node.hooks, g)
+            if node.retained_by is not None and (tensor := node.retained_by()) is not None:
+                accumulate(tensor, g)
+            if targets is not None and node in targets:
+                found[node] = g
+            if useful is not None and not any(edge in useful for edge in node.edges):
+                continue
+            row = node.needed(recording)
+            for place, derive in node.plan.single:
+                edge: Any = node.edges[place]
+                if useful is None or edge in useful:
+                    pending.add(edge, node.fit(derive(g, row), edge, g))
+            for places, derive in node.plan.joint:
+                for edge, gradient in node.joint(places, derive, g, row, useful):
+                    pending.add(edge, gradient)
+            if not retain:
+                node.row = None
+    except MemoryError as error:
+        blame(node, error)
     leaves = {leaf: _call_hooks(leaf.hooks, g) for leaf, g in pending.cotangents.items()}
     return found | leaves
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import to_device
 from tinycnn.errors import InputError
 from tinycnn.files import read_json, write_bytes, write_json
 from tinycnn.kernels.types import Array
@@ -91,7 +92,8 @@ class Run:
 
     def save_weights(self, model: Module, about: dict[str, Any]) -> None:
         """Keep these weights as the best."""
-        save_tensors(self.weights, {k: v.array for k, v in model.state_dict().items()}, about)
+        weights = {k: to_device(v.array, "cpu") for k, v in model.state_dict().items()}
+        save_tensors(self.weights, weights, about)
 
     def load_model(self) -> tuple[Module, dict[str, Any]]:
         """The network with the best epoch's weights, and what was said about them: `model`,

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from tinycnn import __version__
-from tinycnn.device import check_device
+from tinycnn.device import check_device, shortage
 from tinycnn.errors import InputError
 from tinycnn.kernels import compilation
 from tinycnn.kernels.memory import keep_freed_memory, peak_memory
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _complain(str(error))
     except MemoryError as error:
-        return _complain(f"out of memory: {error}")
+        return _complain(shortage(error) or f"out of memory: {error}")
     except KeyboardInterrupt as error:
         print(f"\ntinycnn: interrupted{error}", file=sys.stderr)
         return 130
@@ -191,7 +191,7 @@ def _recipe(options: argparse.Namespace) -> Any:
 
 
 def _refuse_beside_resume(options: argparse.Namespace) -> None:
-    for name in ("model", "epochs", "seed", "augment", "data", "case_pattern"):
+    for name in ("model", "epochs", "seed", "batch_size", "augment", "data", "case_pattern"):
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise InputError(f"--resume goes on as the run was begun; it takes no --{option}")
@@ -232,6 +232,7 @@ def _add_recipe(to: argparse.ArgumentParser) -> None:
     to.add_argument("--model", metavar="NAME", help="the network (default: exercise)")
     to.add_argument("--epochs", type=_positive, metavar="N", help="default: 100")
     to.add_argument("--seed", type=_natural, metavar="N", help="default: 0")
+    to.add_argument("--batch-size", type=_positive, metavar="N", help="default: 32")
     to.add_argument(
         "--augment",
         metavar="NAME",

@@ -21,6 +21,10 @@ class DeviceError(InputError):
     """A device that is not there, or of which the message says what it lacks."""
 
 
+class OutOfMemory(DeviceError, MemoryError):
+    """A graphics card has less memory left than is wanted; the message says where."""
+
+
 def names_device(text: Any) -> bool:
     """Whether this is a device's name (and not, say, a dtype's).
 
@@ -83,6 +87,28 @@ def check_device(device: str) -> None:
     tinycnn.device.DeviceError: device 'gpu': there are 'cpu', 'cuda', 'cuda:1', …
     """
     to_device(np.zeros(0, np.float32), device)
+
+
+def shortage(error: MemoryError) -> str:
+    """What a graphics card lacks, and what to change, if it was CuPy that raised this; nothing if
+    it is the computer's own memory that does not suffice.
+
+    >>> shortage(MemoryError())
+    ''
+    """
+    if not type(error).__module__.startswith("cupy"):
+        return ""
+    cupy = import_module("cupy")
+    device, pool = cupy.cuda.Device(), cupy.get_default_memory_pool()
+    free, total = device.mem_info
+    free += pool.free_bytes()
+    if limit := pool.get_limit():
+        free, total = max(0, min(free, limit - pool.used_bytes())), limit
+    wanted: Any = error
+    sizes = [f"{size / 2**20:,.1f} MiB" for size in (wanted._size, free, total)]
+    return (
+        "cuda:{} ran out of memory: {} wanted, {} of {} free; make the batch smaller (--batch-size)"
+    ).format(device.id, *sizes)
 
 
 def disagreement(values: Iterable[Any]) -> str:

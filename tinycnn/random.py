@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinycnn.device import to_device
 from tinycnn.tensor import Tensor
 
 _generator = np.random.default_rng()
@@ -29,11 +30,12 @@ def default() -> np.random.Generator:
     return _generator
 
 
-def randn(*shape: int, generator: np.random.Generator | None = None) -> Tensor:
-    """Standard normal numbers, float32."""
-    return Tensor((generator or _generator).standard_normal(shape, np.float32))
+def randn(*shape: int, generator: np.random.Generator | None = None, device: str = "cpu") -> Tensor:
+    """Standard normal numbers, float32; the same on every device."""
+    numbers = (generator or _generator).standard_normal(shape, np.float32)
+    return Tensor(to_device(numbers, device))
 
 
-def rand(*shape: int, generator: np.random.Generator | None = None) -> Tensor:
-    """Uniform numbers in [0, 1), float32."""
-    return Tensor((generator or _generator).random(shape, np.float32))
+def rand(*shape: int, generator: np.random.Generator | None = None, device: str = "cpu") -> Tensor:
+    """Uniform numbers in [0, 1), float32; the same on every device."""
+    return Tensor(to_device((generator or _generator).random(shape, np.float32), device))

@@ -54,6 +54,13 @@ def test_without_data_phantoms_are_trained_on_and_judged(tinycnn_says, monkeypat
     assert json.loads((run / "config.json").read_text())["data"]["patches"] == 80
 
 
+def test_a_batch_is_as_large_as_asked(tinycnn_says, data, tmp_path):
+    options = ("--model", "logistic", "--epochs", 1, "--batch-size", 7, "--out", tmp_path)
+    assert tinycnn_says("train", "--data", data, *options)[0] == 0
+    assert json.loads((tmp_path / "config.json").read_text())["recipe"]["batch_size"] == 7
+    assert tinycnn_says("train", "--resume", "--batch-size", 7, "--out", tmp_path)[0] == 2
+
+
 def test_phantoms_for_judging_are_not_those_trained_on(monkeypatch):
     monkeypatch.setattr(source, "PHANTOMS", 20)
     monkeypatch.setattr(source, "TEST_PHANTOMS", 20)

@@ -9,7 +9,14 @@ import pytest
 
 import tinycnn as tc
 from tinycnn import nn
-from tinycnn.device import DeviceError, check_device, device_of, names_device, to_device
+from tinycnn.device import (
+    DeviceError,
+    OutOfMemory,
+    check_device,
+    device_of,
+    names_device,
+    to_device,
+)
 from tinycnn.errors import InputError
 
 
@@ -129,3 +136,93 @@ def test_a_card_too_many_and_a_device_of_no_such_name(cupy):
         check_device("cuda:2")
     with pytest.raises(InputError, match=r"^device 'tpu': there are 'cpu', 'cuda', 'cuda:1', …$"):
         check_device("tpu")
+
+
+MADE = {
+    "full": lambda **where: tc.full((2, 3), 7, **where),
+    "zeros": lambda **where: tc.zeros(2, 3, **where),
+    "ones": lambda **where: tc.ones((2, 3), dtype=np.float64, **where),
+    "eye": lambda **where: tc.eye(3, **where),
+    "arange": lambda **where: tc.arange(1, 5, **where),
+    "linspace": lambda **where: tc.linspace(0, 1, 7, **where),
+    "rand": lambda **where: tc.rand(2, 3, **where),
+    "randn": lambda **where: tc.randn(2, 3, **where),
+    "tensor": lambda **where: tc.tensor([1.0, 2.0], **where),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_made_on_a_device_is_what_is_made_here(cupy, name):
+    tc.manual_seed(0)
+    here = MADE[name]()
+    tc.manual_seed(0)
+    there = MADE[name](device="cuda:1")
+    assert (here.device, there.device) == ("cpu", "cuda:1")
+    assert there.dtype == here.dtype
+    np.testing.assert_array_equal(there.to("cpu").array, here.array)
+
+
+def test_a_tensor_made_on_a_device_is_a_leaf_that_wants_a_gradient_there(cupy):
+    x = tc.zeros(2, requires_grad=True, device="cuda:1")
+    assert (x.device, x.is_leaf, x.requires_grad) == ("cuda:1", True, True)
+
+
+class OutOfMemoryError(MemoryError):
+    """CuPy's, for 3 MiB."""
+
+    __module__ = "cupy.cuda.memory"
+    _size = 3 << 20
+
+
+class Fails(nn.Module):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def forward(self, x):
+        raise self.error
+
+
+def fill(cupy, limit):
+    """Let 100 MiB of the card's 8 GiB be free; and 2 MiB lie unused in CuPy's hands, 5 in use."""
+    cupy.cuda.Device = lambda: SimpleNamespace(id=1, mem_info=(100 << 20, 8 << 30))
+    pool = SimpleNamespace(
+        get_limit=lambda: limit, used_bytes=lambda: 5 << 20, free_bytes=lambda: 2 << 20
+    )
+    cupy.get_default_memory_pool = lambda: pool
+
+
+@pytest.mark.parametrize(
+    ("limit", "free"),
+    [(0, "102.0 MiB of 8,192.0"), (7 << 20, "2.0 MiB of 7.0"), (1 << 20, "0.0 MiB of 1.0")],
+)
+def test_a_card_out_of_memory_names_the_layer_and_what_was_wanted_and_free(cupy, limit, free):
+    fill(cupy, limit)
+    model = nn.Sequential(nn.ReLU(), nn.Sequential(Fails(OutOfMemoryError())))
+    with pytest.raises(OutOfMemory) as caught:
+        model(tc.zeros(1))
+    assert str(caught.value) == (
+        f"layer '1.0' (Fails): cuda:1 ran out of memory: 3.0 MiB wanted, {free} MiB free; "
+        "make the batch smaller (--batch-size)"
+    )
+    assert isinstance(caught.value, MemoryError)  # who catches either, catches this
+    assert isinstance(caught.value, InputError)
+
+
+def test_a_layer_alone_has_no_name_but_its_type(cupy):
+    fill(cupy, 0)
+    with pytest.raises(OutOfMemory, match=r"^Fails: cuda:1 ran out"):
+        Fails(OutOfMemoryError())(tc.zeros(1))
+
+
+def test_the_computers_own_memory_running_out_is_left_as_it_is():
+    error = MemoryError("Unable to allocate 8 EiB")
+    with pytest.raises(MemoryError) as caught:
+        nn.Sequential(Fails(error))(tc.zeros(1))
+    assert caught.value is error
+    x = tc.tensor(1.0, requires_grad=True)
+    y = x * 2
+    y.register_hook(Fails(error))
+    with pytest.raises(MemoryError) as caught:
+        y.backward()
+    assert caught.value is error

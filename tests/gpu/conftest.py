@@ -2,5 +2,6 @@
 the emulated one (`make test-gpu-emulated`).
 """
 
-# The emulated device has tests of its own; helpers are imported by the tests here.
-collect_ignore = ["emulated", "cuda_cases.py", "device.py", "host.py", "standard.py"]
+# The emulated device has tests of its own; the rest is helpers, imported by the tests here.
+HELPERS = ["benchmark.py", "cuda_cases.py", "device.py", "host.py", "report.py", "standard.py"]
+collect_ignore = ["emulated", *HELPERS]

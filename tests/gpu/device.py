@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from tinycnn import Tensor
+from tinycnn.device import DeviceError, check_device
 from tinycnn.nn import Module
 
 COUNTERS = ("h2d", "d2h", "d2d", "launches", "mallocs", "syncs", "h2d_bytes", "d2h_bytes")
 
 
 def cupy_or_skip():
-    """CuPy, where it has a device."""
-    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    """CuPy, where it has a card, a real one or the emulated one."""
     try:
-        cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        pytest.skip(f"CuPy has no device: {error}", allow_module_level=True)
+        check_device("cuda")
+    except DeviceError as error:
+        pytest.skip(f"needs a graphics card: {error}", allow_module_level=True)
+    import cupy
+
     return cupy
 
 

@@ -19,6 +19,7 @@ from tinycnn.nn.residual import Residual
 from tinycnn.nn.structure import MaxPool2d
 from tinycnn.ops.block import Norm, can_fuse, conv_block
 from tinycnn.ops.convolution import geometry_of
+from tinycnn.out_of_memory import blame
 from tinycnn.tensor import Tensor
 
 BEHIND = (BatchNorm2d, ReLU, MaxPool2d)  # a convolution, in this order
@@ -28,7 +29,10 @@ def run(layers: Sequence[Module], x: Any) -> Any:
     """The last layer's output."""
     at = 0
     while at < len(layers):
-        y, count = _together(layers, at, x)
+        try:
+            y, count = _together(layers, at, x)
+        except MemoryError as error:
+            blame(layers[at], error)
         x, at = (y, at + count) if count else (layers[at](x), at + 1)
     return x
 

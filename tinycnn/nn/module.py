@@ -13,6 +13,7 @@ from tinycnn.hooks import HookHandle
 from tinycnn.kernels.types import Array
 from tinycnn.nn.backward_hook import watch_backward
 from tinycnn.nn.parameter import Parameter
+from tinycnn.out_of_memory import blame
 from tinycnn.tensor import Tensor, tensor
 
 Hooks = dict[int, Callable[..., Any]]
@@ -93,8 +94,14 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the hooks around it."""
-        if not (self._forward_pre_hooks or self._backward_hooks or self._forward_hooks):
-            return self.forward(*inputs, **options)
+        try:
+            if not (self._forward_pre_hooks or self._backward_hooks or self._forward_hooks):
+                return self.forward(*inputs, **options)
+            return self._watched(inputs, options)
+        except MemoryError as error:
+            blame(self, error)
+
+    def _watched(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         for hook in list(self._forward_pre_hooks.values()):
             changed = hook(self, inputs)
             if changed is not None:

@@ -1,4 +1,6 @@
-"""Tensors from a shape."""
+"""Tensors from a shape. They are made by NumPy and copied to where they are to live, so the numbers
+are the same on every device.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from tinycnn.device import to_device
 from tinycnn.kernels.namespace import namespace
 from tinycnn.tensor import Tensor
 
 
 def full(
-    shape: tuple[int, ...], value: float, dtype: Any = np.float32, requires_grad: bool = False
+    shape: tuple[int, ...],
+    value: float,
+    dtype: Any = np.float32,
+    requires_grad: bool = False,
+    device: str = "cpu",
 ) -> Tensor:
     """One value everywhere."""
-    return Tensor(np.full(shape, value, dtype), requires_grad)
+    return Tensor(to_device(np.full(shape, value, dtype), device), requires_grad)
 
 
-def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str = "cpu"
+) -> Tensor:
     """0 everywhere.
 
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return full(_shape(shape), 0, dtype, requires_grad)
+    return full(_shape(shape), 0, dtype, requires_grad, device)
 
 
-def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def ones(
+    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str = "cpu"
+) -> Tensor:
     """1 everywhere."""
-    return full(_shape(shape), 1, dtype, requires_grad)
+    return full(_shape(shape), 1, dtype, requires_grad, device)
 
 
 def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -51,22 +62,25 @@ def ones_like(x: Tensor) -> Tensor:
     return full_like(x, 1)
 
 
-def eye(n: int, dtype: Any = np.float32) -> Tensor:
+def eye(n: int, dtype: Any = np.float32, device: str = "cpu") -> Tensor:
     """The identity matrix (n, n)."""
-    return Tensor(np.eye(n, dtype=dtype))
+    return Tensor(to_device(np.eye(n, dtype=dtype), device))
 
 
-def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+def arange(
+    start: float, end: float | None = None, step: float = 1, dtype: Any = None, device: str = "cpu"
+) -> Tensor:
     """start, start + step, … below end; `arange(n)` counts from 0. Integers give int64, else
     float32.
     """
     start, end = (0, start) if end is None else (start, end)
     integers = all(isinstance(v, int | np.integer) for v in (start, end, step))
-    return Tensor(
-        np.arange(start, end, step).astype(dtype or (np.int64 if integers else np.float32))
-    )
+    dtype = dtype or (np.int64 if integers else np.float32)
+    return Tensor(to_device(np.arange(start, end, step).astype(dtype), device))
 
 
-def linspace(start: float, end: float, steps: int, dtype: Any = np.float32) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, dtype: Any = np.float32, device: str = "cpu"
+) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included."""
-    return Tensor(np.linspace(start, end, steps).astype(dtype))
+    return Tensor(to_device(np.linspace(start, end, steps).astype(dtype), device))
