@@ -62,8 +62,9 @@ def _spread_kernels(weight: Any, packed: Any, spread: Any) -> bool:
             at = (o // 4 * channels + c) * 4 + o % 4
             for k in range(9):
                 flat[at + k * plane] = kernels[(o * channels + c) * 9 + k]
-    squares = zeros(packed)
-    half = broadcast(np.full(1, 0.5, packed.dtype), 0)
+    squares, lane = zeros(packed), np.empty(n, packed.dtype)
+    lane[0] = 0.5
+    half = broadcast(lane, 0)
     for start in range(0, plane, n):
         at = min(start, plane - n)  # the last vector overlaps
         a = _columns(packed, at, 3 * plane, half)
@@ -73,7 +74,7 @@ def _spread_kernels(weight: Any, packed: Any, spread: Any) -> bool:
             for j, u in enumerate(_four(a[i], b[i], d[i], half)):
                 store(spread, at + (4 * i + j) * plane, u)
                 squares = multiply_add(u, u, squares)
-    return over_lanes(squares, np.empty(n, packed.dtype)) < LIMIT
+    return over_lanes(squares, lane) < LIMIT
 
 
 @part
@@ -101,16 +102,18 @@ def tame(energies: Any) -> bool:
     return fine
 
 
-@inner
+@part
 def convolve(row: Any, way: Any, weights: Any, bias: Any, out: Any) -> Any:
     """The convolution of an image laid out as a row, as rows of its channels: by tiles if the
     weights are spread, else by `correlate`. Gives the sum of squares that the tiles met, for
     `tame`.
     """
+    energy = 0.0
     if len(weights) == PLACES:
-        return _by_tiles(row, way, weights, bias, out)
-    correlate(row, way.offsets, weights, bias, way.length, out)
-    return 0.0
+        energy = _by_tiles(row, way, weights, bias, out)
+    else:
+        correlate(row, way.offsets, weights, bias, way.length, out)
+    return energy
 
 
 @inner
@@ -119,8 +122,9 @@ def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any) -> Any:
     even, odd = np.empty(way.size // 2, row.dtype), np.empty(way.size // 2, row.dtype)
     tiles = np.empty((PLACES, channels, VECTORS * n), row.dtype)
     products = np.empty((PLACES, 4, VECTORS * n), row.dtype)
-    places = np.zeros(VECTORS, np.int64)
-    offsets = np.arange(channels) * tiles.shape[2]
+    places, offsets = np.empty(VECTORS, np.int64), np.empty(channels, np.int64)
+    for c in range(channels):
+        offsets[c] = c * tiles.shape[2]
     energy = _part_columns(row, even, odd)
     in_line = ((way.width + 1) // 2 + n - 1) // n
     vectors = (way.height + 1) // 2 * in_line
