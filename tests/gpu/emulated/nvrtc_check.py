@@ -10,9 +10,11 @@ Options: --arch 80 --arch 90 ...   architectures (default 75 80 86 90 100 120; -
 Exit status 1 if anything does not compile. Needs `setup.sh --nvrtc`; any python3 can start it.
 """
 import glob
+import hashlib
 import io
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -113,7 +115,16 @@ def check_files(files, archs, options, names, includes):
     return failures
 
 
+def mark_of(*what):
+    """A file that is there once this has compiled, so that it need not again."""
+    from cupy.cuda import nvrtc
+
+    key = hashlib.sha256(json.dumps([nvrtc.getVersion(), *what]).encode()).hexdigest()
+    return pathlib.Path(home(), "compiled", key)
+
+
 def check_dump(folder, archs, includes):
+    os.makedirs(os.path.join(home(), "compiled"), exist_ok=True)
     failures, files, t = 0, sorted(glob.glob(os.path.join(folder, "*.json"))), time.time()
     for path in files:
         with open(path) as f:
@@ -123,8 +134,12 @@ def check_dump(folder, archs, includes):
         options = [o for o in d["options"] if not re.match(r"--?(std|fcuda)|-DCUPY_JIT_NVCC", o)]
         options.append("--std=c++17")
         for arch in archs:
+            mark = mark_of(source, arch, options, d["name_expressions"])
+            if mark.exists():
+                continue
             try:
                 compile_source(source, "k.cu", arch, options, d["name_expressions"], includes)
+                mark.touch()
             except Exception as e:
                 failures += 1
                 print(f"FAILED {path} sm_{arch}: {str(e)[:500]}")
