@@ -16,7 +16,7 @@ from .device import cupy_or_skip
 
 POOLING = (3, 2), (2, 1), (1, 0, 1, 1), (1, 2)
 GEOMETRY = Geometry((2, 1), (1, 0, 0, 2), (1, 2), 2)
-NO_KERNELS = {"are_classes", "namespace", "output_size", "taps"}
+NO_KERNELS = {"are_classes", "index_type", "namespace", "output_size", "taps"}
 
 
 def random(*shape):

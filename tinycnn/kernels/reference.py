@@ -182,12 +182,17 @@ def max_pool2d(
     windows = taps(pad(x, padding, -xp.inf), kernel, stride, dilation, size)
     _, _, first = next(windows)
     y = first.copy()
-    index = xp.zeros(y.shape, xp.uint8 if kernel[0] * kernel[1] <= 256 else xp.int32)
+    index = xp.zeros(y.shape, getattr(xp, index_type(kernel)))
     for i, j, view in windows:
         wins = (view.real > y.real) | (xp.isnan(view) & ~xp.isnan(y))
         y = xp.where(wins, view, y)
         index = xp.where(wins, xp.asarray(i * kernel[1] + j, dtype=index.dtype), index)
     return y, index
+
+
+def index_type(kernel: Pair) -> str:
+    """The name of the type that the number of a kernel's element fits into."""
+    return "uint8" if kernel[0] * kernel[1] <= 256 else "int32"
 
 
 def max_pool2d_scatter(

@@ -31,6 +31,7 @@ from tinycnn.kernels.cpu.convolution import (
     kernel_of,
     packed,
     turned_round,
+    with_weights,
 )
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
@@ -85,18 +86,19 @@ def conv_block(
     """
     x, o = np.asarray(x, order="C"), len(weight)
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
-    biases, energies = filled(bias, weight), np.empty(len(x))
+    biases = filled(bias, weight)
     rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
     peaks = memory.empty((*out.shape[:3], _whole_vectors(way, x)) if pool else NOTHING, x.dtype)
     signs = np.ones(o, x.dtype) if gamma is None else _signs(gamma, beta)
     statistics = np.empty((2, len(x), 0 if gamma is None else o))
-    made = rows, statistics, signs, peaks, energies
-    for by_tiles in (True, False):
-        given = x, packed(weight, way, by_tiles), biases, way
-        share(_work(x, weight), correlate_and_measure, len(x), *given, *made)
-        if tame(energies):
-            break
+    made = rows, statistics, signs, peaks
+
+    def compute(weights: Array, energies: Array) -> None:
+        given = x, weights, biases, way, *made, energies
+        share(_work(x, weight), correlate_and_measure, len(x), *given)
+
+    with_weights(weight, way, len(x), compute)
     norm, variance = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype)
     count = way.height * way.width
     if gamma is None:
@@ -165,12 +167,13 @@ def conv_block_inference(
     out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
     norm = np.array((mean, scale, shift, mean), x.dtype)
     width = _whole_vectors(way, x) if pool else 0
-    biases, signs, energies = filled(bias, weight), _signs(scale, shift), np.empty(len(x))
-    for by_tiles in (True, False):
-        given = x, packed(weight, way, by_tiles), biases, way, norm, relu, signs, width
-        share(_work(x, weight), infer, len(x), *given, out, energies)
-        if tame(energies):
-            break
+    biases, signs = filled(bias, weight), _signs(scale, shift)
+
+    def compute(weights: Array, energies: Array) -> None:
+        given = x, weights, biases, way, norm, relu, signs, width, out, energies
+        share(_work(x, weight), infer, len(x), *given)
+
+    with_weights(weight, way, len(x), compute)
     return out
 
 

@@ -1,5 +1,6 @@
 """Convolution and its two gradients over long rows, an image a time in each thread."""
 
+from collections.abc import Callable
 from itertools import product
 from math import gcd
 from typing import Any, NamedTuple
@@ -132,6 +133,21 @@ def packed(weight: Array, way: Plan, by_tiles: bool = True) -> Array:
     return weights
 
 
+def with_weights(
+    weight: Array, way: Plan, images: int, compute: Callable[[Array, Array], None]
+) -> None:
+    """Compute with packed weights; once more without tiles where those met what was not tame.
+
+    Args:
+        compute: is given the weights, and writes the sum of squares that each image's tiles met.
+    """
+    energies = np.empty(images)
+    for by_tiles in (True, False):
+        compute(packed(weight, way, by_tiles), energies)
+        if tame(energies):
+            break
+
+
 def filled(bias: Array | None, weight: Array) -> Array:
     """As many biases as packed weights, zeros behind them."""
     biases = np.zeros(-(-len(weight) // 4) * 4, weight.dtype)
@@ -153,13 +169,12 @@ def kernel_of(weight_shape: Shape) -> Pair:
 
 def _correlated(x: Array, weight: Array, bias: Array | None, way: Plan) -> Array:
     y = memory.empty((len(x), len(weight), way.height, way.width), x.dtype)
-    x, biases, energies = np.asarray(x, order="C"), filled(bias, weight), np.empty(len(x))
-    for by_tiles in (True, False):
-        weights = packed(weight, way, by_tiles)
-        work = y.size * len(way.offsets)
+    x, biases, work = np.asarray(x, order="C"), filled(bias, weight), y.size * len(way.offsets)
+
+    def compute(weights: Array, energies: Array) -> None:
         share(work, _conv2d, len(x), x, weights, biases, way, y, energies)
-        if tame(energies):
-            break
+
+    with_weights(weight, way, len(x), compute)
     return y
 
 

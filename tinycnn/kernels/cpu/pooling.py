@@ -19,7 +19,7 @@ def max_pool2d(
     x = np.asarray(reference.pad(x, padding, -np.inf), order="C")
     height, width = x.shape[2:]
     y = np.empty((n, c, *size), x.dtype)
-    index = np.empty(y.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+    index = np.empty(y.shape, reference.index_type(kernel))
     share(
         x.size,
         _max_pool2d,

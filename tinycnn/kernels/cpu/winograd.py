@@ -11,9 +11,9 @@ networks", F(2×2, 3×3). Each sum has a ninth of the terms, so it is rounded le
 is smaller than that of the plain sum. But an infinity anywhere in a tile becomes NaN everywhere,
 so what is not finite, or huge, goes to the plain sum.
 
-A vector holds neighbouring tiles of two lines. What is spread of one piece of an image lies as
-(16, C, PIECE), what is multiplied as (16, 4, PIECE) for four channels of results at a time: so
-much stays in the cache.
+A vector holds neighbouring tiles of two lines. What is spread of a piece of an image, VECTORS of
+them, lies as (16, C, tiles), and its products as (16, 4, tiles) for four channels of results at a
+time: so much stays in the cache.
 """
 
 from typing import Any

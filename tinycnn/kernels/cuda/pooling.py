@@ -20,8 +20,7 @@ def max_pool2d(
     x = contiguous(x)
     size = reference.output_size(x.shape, kernel, stride, padding, dilation)
     y = empty(x, (*x.shape[:2], *size))
-    narrow = kernel[0] * kernel[1] <= 256
-    index = empty(x, y.shape, np.dtype(np.uint8 if narrow else np.int32))
+    index = empty(x, y.shape, reference.index_type(kernel))
     numbers = *x.shape[2:], *size, *_window(kernel, stride, padding, dilation)
     _launch("max_pool2d", index, x, y, index, y.size, *numbers)
     return y, index
