@@ -32,7 +32,6 @@ import numpy as np
 from tinycnn import anomaly
 from tinycnn.device import disagreement
 from tinycnn.grad_mode import recorded_kinds
-from tinycnn.kernels.namespace import namespace
 from tinycnn.node import Edge, Node
 from tinycnn.rule import Plan, Rule
 from tinycnn.tensor import Tensor
@@ -102,18 +101,15 @@ class Function(Generic[P]):
         inputs: Any = args
         if kwargs or len(args) != len(self._names):
             inputs = self._bind(args, kwargs)
-        for first in inputs:
-            if isinstance(first, Tensor):
-                break
-        else:  # a derivative at work on arrays
-            return self._apply(inputs)[0]  # type: ignore[no-any-return]
-
         row: list[Any] = []
         edges: list[Edge | None] = []
         wanted = 0  # its bit i: whether argument i wants a gradient
+        first: Tensor | None = None
         for a in inputs:
             edge = None
             if isinstance(a, Tensor):
+                if first is None:
+                    first = a
                 if a._requires_grad:
                     edge = a.node or a
                     wanted += 1 << len(row)
@@ -121,6 +117,8 @@ class Function(Generic[P]):
             row.append(a)
             edges.append(edge)
         made, saved = self._apply(row)
+        if first is None:  # a derivative at work on arrays
+            return made  # type: ignore[no-any-return]
         if isinstance(made, np.generic):
             made = np.asarray(made)
         if anomaly.open_blocks:
@@ -128,7 +126,7 @@ class Function(Generic[P]):
 
         out = Tensor(made)
         if made is first.array or (
-            made.base is not None and namespace(made).may_share_memory(made, first.array)
+            made.base is not None and (made.base is first.array or made.base is first.array.base)
         ):
             out.changes = first.changes  # a view: who changes the one changes the other
         if wanted and made.dtype.kind in recorded_kinds.get():
