@@ -19,9 +19,8 @@ from tinycnn.kernels.cpu.block_forward import (
     INV_STD,
     SCALE,
     combine,
-    correlate_and_measure,
     finish,
-    infer,
+    forward,
 )
 from tinycnn.kernels.cpu.convolution import (
     add_blocks,
@@ -35,7 +34,6 @@ from tinycnn.kernels.cpu.convolution import (
 )
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
-from tinycnn.kernels.cpu.vector import lanes
 from tinycnn.kernels.cpu.winograd import tame
 from tinycnn.kernels.types import Array, Geometry, Padding, Pair, Shape
 
@@ -86,20 +84,14 @@ def conv_block(
     """
     x, o = np.asarray(x, order="C"), len(weight)
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
-    biases = filled(bias, weight)
-    rows = memory.empty((len(x), len(biases), way.height * way.pitch + LINE), x.dtype)
+    rows = memory.empty((len(x), *_row(way, o)), x.dtype)
+    peaks = memory.empty((len(x), *_windows(way, o, pool)), x.dtype)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
-    peaks = memory.empty((*out.shape[:3], _whole_vectors(way, x)) if pool else NOTHING, x.dtype)
     signs = np.ones(o, x.dtype) if gamma is None else _signs(gamma, beta)
     statistics = np.empty((2, len(x), 0 if gamma is None else o))
-    made = rows, statistics, signs, peaks
-
-    def compute(weights: Array, energies: Array) -> None:
-        given = x, weights, biases, way, *made, energies
-        share(_work(x, weight), correlate_and_measure, len(x), *given)
-
-    with_weights(weight, way, len(x), compute)
-    norm, variance = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype)
+    norm = np.zeros((4, o), x.dtype)
+    _forward(x, weight, bias, way, rows, peaks, signs, statistics, norm, relu, out)
+    variance = np.zeros(o, x.dtype)
     count = way.height * way.width
     if gamma is None:
         norm[SCALE] = norm[INV_STD] = 1
@@ -164,17 +156,23 @@ def conv_block_inference(
     """The block with given statistics, (y − mean) · scale + shift, where nothing is kept."""
     x = np.asarray(x, order="C")
     way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
-    out = memory.empty((len(x), len(weight), *_size(way, pool)), x.dtype)
-    norm = np.array((mean, scale, shift, mean), x.dtype)
-    width = _whole_vectors(way, x) if pool else 0
-    biases, signs = filled(bias, weight), _signs(scale, shift)
+    o = len(weight)
+    rows = np.empty((0, *_row(way, o)), x.dtype)
+    peaks = np.empty((0, *_windows(way, o, pool)), x.dtype)
+    out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
+    norm, no_statistics = np.array((mean, scale, shift, mean), x.dtype), np.empty((2, 0, 0))
+    signs = _signs(scale, shift)
+    _forward(x, weight, bias, way, rows, peaks, signs, no_statistics, norm, relu, out)
+    return out
+
+
+def _forward(x: Array, weight: Array, bias: Array | None, way: Plan, *made: Any) -> None:
+    biases = filled(bias, weight)
 
     def compute(weights: Array, energies: Array) -> None:
-        given = x, weights, biases, way, norm, relu, signs, width, out, energies
-        share(_work(x, weight), infer, len(x), *given)
+        share(_work(x, weight), forward, len(x), x, weights, biases, way, *made, energies)
 
     with_weights(weight, way, len(x), compute)
-    return out
 
 
 @lru_cache(1024)
@@ -216,6 +214,10 @@ def _size(way: Plan, pool: bool) -> Pair:
     return (way.height // 2, way.width // 2) if pool else (way.height, way.width)
 
 
-def _whole_vectors(way: Plan, like: Array) -> int:
-    """The length of a line of windows, with room for half a window at its end."""
-    return -(-(way.width // 2 + way.width % 2) // lanes(like)) * lanes(like)
+def _row(way: Plan, channels: int) -> Shape:
+    """The shape of an image's results, for whole vectors of four channels at a time."""
+    return -(-channels // 4) * 4, way.height * way.pitch + LINE
+
+
+def _windows(way: Plan, channels: int, pool: bool) -> Shape:
+    return (channels, way.height // 2, way.windows) if pool else (0, 0, 0)

@@ -107,7 +107,7 @@ def gradients(
     given = np.zeros(g.shape[2] * peaks.shape[3] + LINE, g.dtype)
     out = np.empty((len(no_bias), back.height * back.pitch + LINE), g.dtype)
     sums = np.empty((rows.shape[1], len(way.offsets), lanes(x)), x.dtype)
-    origin = back.top * back.pitch + back.left
+    origin, nothing = back.top * back.pitch + back.left, no_bias[:0]
     for block in range(start, stop):
         clear(sums)
         first, end = len(g) * block // len(dw), len(g) * (block + 1) // len(dw)
@@ -127,7 +127,7 @@ def gradients(
                         _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
                     between_lines(cotangent[there:], way, g.dtype.type(0))
                 if dx.size:
-                    energies[n] = convolve(cotangent, back, weights, no_bias, out)
+                    energies[n] = convolve(cotangent, back, weights, no_bias, out, no_bias, nothing)
                     take(out, back.pitch, dx[n])
             correlate_rows(cotangents, count, plane, origin, images, way.offsets, way.length, sums)
         add_lanes(sums, dw[block])

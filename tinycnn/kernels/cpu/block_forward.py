@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
+from tinycnn.kernels.cpu.pooling import largest
 from tinycnn.kernels.cpu.products import over_lanes
 from tinycnn.kernels.cpu.rows import LINE, lay_out, take
 from tinycnn.kernels.cpu.vector import (
@@ -18,9 +19,6 @@ from tinycnn.kernels.cpu.vector import (
     broadcast,
     evens,
     if_at_most,
-    if_equal,
-    if_larger,
-    if_numbers,
     lanes,
     load,
     multiply_add,
@@ -29,14 +27,14 @@ from tinycnn.kernels.cpu.vector import (
     subtract,
     zeros,
 )
-from tinycnn.kernels.cpu.winograd import convolve
+from tinycnn.kernels.cpu.winograd import PLACES, convolve
 
 MEAN, SCALE, SHIFT, INV_STD = range(4)  # of a norm
 STRETCH = 4096  # so many numbers are summed in their own precision, then in float64
 
 
 @jit
-def correlate_and_measure(
+def forward(
     start: int,
     stop: int,
     x: Any,
@@ -44,25 +42,40 @@ def correlate_and_measure(
     bias: Any,
     way: Any,
     rows: Any,
-    statistics: Any,
-    signs: Any,
     peaks: Any,
+    signs: Any,
+    statistics: Any,
+    norm: Any,
+    relu: bool,
+    out: Any,
     energies: Any,
 ) -> None:
-    """The convolution of some images, the statistics of their channels and the largest of each
-    window, as far as they are wanted."""
+    """The convolution of some images, and of these the largest of each window, if they are pooled.
+    In training both are kept for every image, and the statistics of the channels are taken if
+    there is room for them. Else the norm and ReLU follow at once."""
+    training, pool, by_tiles = len(rows) == len(x), peaks.shape[1] > 0, len(weights) == PLACES
+    if not training:
+        rows = np.empty((1, *rows.shape[1:]), x.dtype)
+        peaks = np.empty((1, *peaks.shape[1:]), x.dtype)
     row, lane = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype)
+    pitch = peaks.shape[3] if pool else way.pitch
+    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), x.dtype)
     for n in range(start, stop):
+        y, windows = rows[n if training else 0], peaks[n if training else 0]
+        flat = windows.reshape(windows.size)
         lay_out(x[n], way, row)
-        energies[n] = convolve(row, way, weights, bias, rows[n])
+        kept = y[:0] if pool and by_tiles and not training else y
+        energies[n] = convolve(row, way, weights, bias, kept, signs, flat)
         for o in range(len(signs)):
             if statistics.size:
-                moments = _moments(rows[n, o], way, lane)
-                statistics[0, n, o], statistics[1, n, o] = moments
-            else:
-                between_lines(rows[n, o], way, x.dtype.type(0))
-            if peaks.size:
-                _pool(rows[n], o, way.pitch, signs, peaks[n])
+                statistics[0, n, o], statistics[1, n, o] = _moments(y[o], way, lane)
+            elif training:
+                between_lines(y[o], way, x.dtype.type(0))
+            if pool and not by_tiles:
+                _pool(y, o, way, signs, flat)
+        if not training:
+            planes = windows.reshape((len(signs), windows.size // len(signs))) if pool else y
+            _finish(planes, norm, pitch, relu, lines, out[n])
 
 
 @part
@@ -128,12 +141,9 @@ def combine(
 @jit
 def finish(start: int, stop: int, planes: Any, norm: Any, pitch: int, relu: bool, out: Any) -> None:
     """The norm and ReLU, for some images; lines are `pitch` apart."""
-    end = out.shape[2] * pitch
-    lines = np.empty((out.shape[1], end + LINE), out.dtype)
+    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), out.dtype)
     for n in range(start, stop):
-        for o in range(out.shape[1]):
-            _normalize(planes[n], o, norm, end, relu, lines)
-        take(lines, pitch, out[n])
+        _finish(planes[n], norm, pitch, relu, lines, out[n])
 
 
 @part
@@ -145,72 +155,33 @@ def vectors(norm: Any, o: int) -> Any:
 
 
 @part
-def _normalize(planes: Any, o: int, norm: Any, end: int, relu: bool, out: Any) -> None:
-    """One channel of an image; its lines stay as far apart as they are."""
-    mean, scale, shift = vectors(norm, o)
-    zero, start, to = zeros(out), o * (planes.size // planes.shape[0]), o * out.shape[1]
-    for t in range(0, end, lanes(out)):
-        z = multiply_add(subtract(load(planes, start + t), mean), scale, shift)
-        store(out, to + t, if_at_most(z, zero, zero, z) if relu else z)
+def _finish(planes: Any, norm: Any, pitch: int, relu: bool, lines: Any, image: Any) -> None:
+    """Those of one image."""
+    zero, plane = zeros(lines), planes.size // len(planes)
+    for o in range(len(image)):
+        mean, scale, shift = vectors(norm, o)
+        start, to = o * plane, o * lines.shape[1]
+        for t in range(0, image.shape[1] * pitch, lanes(lines)):
+            z = multiply_add(subtract(load(planes, start + t), mean), scale, shift)
+            store(lines, to + t, if_at_most(z, zero, zero, z) if relu else z)
+    take(lines, pitch, image)
 
 
 @part
-def _pool(rows: Any, o: int, pitch: int, signs: Any, peaks: Any) -> None:
-    """One channel of an image. NaN wins against every number."""
-    sign, zero = broadcast(signs, o), zeros(rows)
-    height, width = peaks.shape[1:]
+def _pool(rows: Any, o: int, way: Any, signs: Any, peaks: Any) -> None:
+    """One channel of an image."""
+    n, height, width = lanes(rows), way.height // 2, way.windows
+    sign = broadcast(signs, o)
     for i in range(height):
-        line, at = o * rows.shape[1] + 2 * i * pitch, (o * height + i) * width
-        for j in range(0, width, lanes(rows)):
-            y0, y1 = pairs(load(rows, line + 2 * j), load(rows, line + 2 * j + lanes(rows)))
-            below = line + pitch + 2 * j
-            y2, y3 = pairs(load(rows, below), load(rows, below + lanes(rows)))
-            z0, z1 = multiply_add(y0, sign, zero), multiply_add(y1, sign, zero)
-            z2, z3 = multiply_add(y2, sign, zero), multiply_add(y3, sign, zero)
-            y = multiply_add(_larger(_larger(z0, z1), _larger(z2, z3)), sign, zero)
-            y = if_numbers(y0, y1, if_numbers(y2, y3, y, add(y2, y3)), add(y0, y1))
-            store(peaks, at + j, if_equal(sign, zero, y0, y))
-
-
-@part
-def _larger(a: Any, b: Any) -> Any:
-    return if_larger(b, a, b, a)
+        line, at = o * rows.shape[1] + 2 * i * way.pitch, (o * height + i) * width
+        for j in range(0, width, n):
+            y0, y1 = pairs(load(rows, line + 2 * j), load(rows, line + 2 * j + n))
+            below = line + way.pitch + 2 * j
+            y2, y3 = pairs(load(rows, below), load(rows, below + n))
+            store(peaks, at + j, largest(y0, y1, y2, y3, sign))
 
 
 @part
 def pairs(a: Any, b: Any) -> Any:
     """The first elements of neighbouring pairs, and the second ones."""
     return evens(a, b), odds(a, b)
-
-
-@jit
-def infer(
-    start: int,
-    stop: int,
-    x: Any,
-    weights: Any,
-    bias: Any,
-    way: Any,
-    norm: Any,
-    relu: bool,
-    signs: Any,
-    width: int,
-    out: Any,
-    energies: Any,
-) -> None:
-    """`width` is that of a line of windows in whole vectors, or 0 without pooling."""
-    row = np.zeros(way.size, x.dtype)
-    rows = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
-    peaks = np.empty((out.shape[1], out.shape[2], width), x.dtype)
-    pitch = width if width else way.pitch
-    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), x.dtype)
-    for n in range(start, stop):
-        lay_out(x[n], way, row)
-        energies[n] = convolve(row, way, weights, bias, rows)
-        for o in range(out.shape[1]):
-            if width:
-                _pool(rows, o, way.pitch, signs, peaks)
-                _normalize(peaks, o, norm, out.shape[2] * pitch, relu, lines)
-            else:
-                _normalize(rows, o, norm, out.shape[2] * pitch, relu, lines)
-        take(lines, pitch, out[n])

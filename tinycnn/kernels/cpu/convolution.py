@@ -186,7 +186,7 @@ def _conv2d(
     out = np.empty((len(bias), way.height * way.pitch + LINE), x.dtype)
     for n in range(start, stop):
         lay_out(x[n], way, row)
-        energies[n] = convolve(row, way, weights, bias, out)
+        energies[n] = convolve(row, way, weights, bias, out, bias, bias[:0])
         take(out, way.pitch, y[n])
 
 

@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import inner, jit, share
+from tinycnn.kernels.cpu.jit import inner, jit, part, share
+from tinycnn.kernels.cpu.vector import (
+    add,
+    if_equal,
+    if_larger,
+    if_numbers,
+    multiply_add,
+    subtract,
+)
 from tinycnn.kernels.types import Array, Padding, Pair, Shape
 
 
@@ -106,3 +114,20 @@ def _max_pool2d_scatter(
         for i in range(g.shape[1]):
             for j in range(g.shape[2]):
                 dx[p, i * steps[0] + j * steps[1] + offsets[index[p, i, j]]] += g[p, i, j]
+
+
+@part
+def largest(a: Any, b: Any, c: Any, d: Any, sign: Any) -> Any:
+    """Of the four numbers of a window, lane by lane; with sign −1 the smallest, with 0 the first.
+    NaN wins against every number."""
+    zero = subtract(sign, sign)
+    z0, z1 = multiply_add(a, sign, zero), multiply_add(b, sign, zero)
+    z2, z3 = multiply_add(c, sign, zero), multiply_add(d, sign, zero)
+    y = multiply_add(_larger(_larger(z0, z1), _larger(z2, z3)), sign, zero)
+    y = if_numbers(a, b, if_numbers(c, d, y, add(c, d)), add(a, b))
+    return if_equal(sign, zero, a, y)
+
+
+@part
+def _larger(a: Any, b: Any) -> Any:
+    return if_larger(b, a, b, a)

@@ -44,6 +44,8 @@ class Plan(NamedTuple):
         offsets: of the kernel's elements, in the order of the weight, filled up to a multiple of
             three with such that nobody wants.
         by_tiles: whether `winograd.py` gets it done sooner.
+        windows: the length of a line of 2×2 windows, filled up to whole vectors; there is room for
+            half a window at its end.
     """
 
     top: int
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
     length: int
     offsets: Array
     by_tiles: bool
+    windows: int
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +87,9 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     end = -(-end // LINE) * LINE
     place, length = (top, left, down, right, lines, pitch, end), (size[0] - 1) * pitch + size[1]
     tiles = tiles and channels >= FEW and _spare_work(*size, length)
-    return Plan(*place, *size, length, filled, tiles)
+    n = REGISTER_BYTES // 4
+    windows = -(-size[1] // (2 * n)) * n
+    return Plan(*place, *size, length, filled, tiles, windows)
 
 
 def _spare_work(height: int, width: int, length: int) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
+from tinycnn.kernels.cpu.pooling import largest
 from tinycnn.kernels.cpu.products import correlate, over_lanes, twelve_sums
 from tinycnn.kernels.cpu.vector import (
     add,
@@ -103,26 +104,30 @@ def tame(energies: Any) -> bool:
 
 
 @part
-def convolve(row: Any, way: Any, weights: Any, bias: Any, out: Any) -> Any:
+def convolve(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any, peaks: Any) -> Any:
     """The convolution of an image laid out as a row, as rows of its channels: by tiles if the
     weights are spread, else by `correlate`. Gives the sum of squares that the tiles met, for
     `tame`.
+
+    A tile's results are a window of 2×2 pooling. So tiles also give the largest of each window, if
+    there is room for them in `peaks`; and the results only if there is room in `out`.
     """
     energy = 0.0
     if len(weights) == PLACES:
-        energy = _by_tiles(row, way, weights, bias, out)
+        energy = _by_tiles(row, way, weights, bias, out, signs, peaks)
     else:
         correlate(row, way.offsets, weights, bias, way.length, out)
     return energy
 
 
 @inner
-def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any) -> Any:
+def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any, peaks: Any) -> Any:
     n, channels = lanes(row), weights.shape[2]
     even, odd = np.empty(way.size // 2, row.dtype), np.empty(way.size // 2, row.dtype)
     tiles = np.empty((PLACES, channels, VECTORS * n), row.dtype)
     products = np.empty((PLACES, 4, VECTORS * n), row.dtype)
-    places, offsets = np.empty(VECTORS, np.int64), np.empty(channels, np.int64)
+    places, windows = np.empty(VECTORS, np.int64), np.empty(VECTORS, np.int64)
+    offsets = np.empty(channels, np.int64)
     for c in range(channels):
         offsets[c] = c * tiles.shape[2]
     energy = _part_columns(row, even, odd)
@@ -133,15 +138,23 @@ def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any) -> Any:
         for k in range(count):
             # from right to left: what is written beyond a line's end the line below writes over
             line, behind = (first + k) // in_line, (first + k) % in_line
-            places[k] = 2 * line * way.pitch + 2 * n * (in_line - 1 - behind)
+            column = n * (in_line - 1 - behind)
+            places[k], windows[k] = 2 * (line * way.pitch + column), line * way.windows + column
             _spread(even, odd, places[k] // 2, way.pitch // 2, way.lines, k * n, tiles)
         for block in range(weights.shape[1]):
             _multiply(tiles, offsets, weights, block, products)
             for k in range(count):
                 both = places[k] < (way.height - 1) * way.pitch  # or only the upper line
                 for o in range(4 * block, 4 * block + 4):
+                    a, b, c, d = _gather(products, o % 4, k * n, bias, o)
                     to = o * out.shape[1] + places[k]
-                    _gather(products, o % 4, k * n, bias, o, both, way.pitch, out, to)
+                    if len(out):
+                        _put(a, b, out, to)
+                    if len(out) and both:
+                        _put(c, d, out, to + way.pitch)
+                    if peaks.size and both and o < len(signs):
+                        window = o * (way.height // 2) * way.windows + windows[k]
+                        store(peaks, window, largest(a, b, c, d, broadcast(signs, o)))
     return energy
 
 
@@ -209,31 +222,18 @@ def _multiply(tiles: Any, offsets: Any, weights: Any, block: int, products: Any)
 
 
 @part
-def _gather(
-    products: Any,
-    row: int,
-    at: int,
-    bias: Any,
-    o: int,
-    both: bool,
-    pitch: int,
-    out: Any,
-    to: int,
-) -> None:
-    """Aᵀ m A and the bias, for a vector of tiles of one channel."""
-    place, n = products.shape[1] * products.shape[2], lanes(out)
-    start, b = row * products.shape[2] + at, broadcast(bias, o)
+def _gather(products: Any, row: int, at: int, bias: Any, o: int) -> Any:
+    """Aᵀ m A and the bias, for a vector of tiles of one channel: upper left, upper right, lower
+    left and lower right results."""
+    place = products.shape[1] * products.shape[2]
+    start, bias_o = row * products.shape[2] + at, broadcast(bias, o)
     s0, d0 = _gather_column(products, start, place)
     s1, d1 = _gather_column(products, start + place, place)
     s2, d2 = _gather_column(products, start + 2 * place, place)
     s3, d3 = _gather_column(products, start + 3 * place, place)
-    y0, y1 = add(add(s0, s1), add(s2, b)), subtract(add(s1, b), add(s2, s3))
-    store(out, to, mixed_first(y0, y1))
-    store(out, to + n, mixed_last(y0, y1))
-    if both:
-        y0, y1 = add(add(d0, d1), add(d2, b)), subtract(add(d1, b), add(d2, d3))
-        store(out, to + pitch, mixed_first(y0, y1))
-        store(out, to + pitch + n, mixed_last(y0, y1))
+    upper = add(add(s0, s1), add(s2, bias_o)), subtract(add(s1, bias_o), add(s2, s3))
+    lower = add(add(d0, d1), add(d2, bias_o)), subtract(add(d1, bias_o), add(d2, d3))
+    return *upper, *lower
 
 
 @part
@@ -242,3 +242,10 @@ def _gather_column(products: Any, at: int, place: int) -> Any:
     m0, m1 = load(products, at), load(products, at + 4 * place)
     m2, m3 = load(products, at + 8 * place), load(products, at + 12 * place)
     return add(m0, add(m1, m2)), subtract(subtract(m1, m2), m3)
+
+
+@part
+def _put(left: Any, right: Any, out: Any, to: int) -> None:
+    """A vector of pairs of neighbours."""
+    store(out, to, mixed_first(left, right))
+    store(out, to + lanes(out), mixed_last(left, right))
