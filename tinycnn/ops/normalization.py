@@ -48,12 +48,12 @@ def follow(
     count: int,
 ) -> None:
     """Let the running statistics follow those of a batch of `count` values a channel."""
-    unbiased = variance * (count / (count - 1))
-    for running, batch in ((running_mean, average), (running_var, unbiased)):
+    unbiased = count / (count - 1)
+    for running, batch, factor in ((running_mean, average, 1.0), (running_var, variance, unbiased)):
         array = running.array
         try:
             array *= 1 - momentum
-            array += momentum * batch
+            array += momentum * factor * batch
         except TypeError as error:
             raise TypeError(f"batch_norm: {disagreement((array, batch)) or error}") from error
         running.changes[0] += 1

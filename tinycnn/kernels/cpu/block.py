@@ -24,7 +24,6 @@ from tinycnn.kernels.cpu.block_forward import (
 )
 from tinycnn.kernels.cpu.convolution import (
     add_blocks,
-    all_finite,
     blocks_of,
     filled,
     kernel_of,
@@ -119,21 +118,17 @@ def conv_block_grad(
     x, g = np.asarray(x, order="C"), np.asarray(g, order="C")
     n, o = g.shape[:2]
     way, back = _ways(x.shape[1:], weight.shape, geometry)
-    count = n * way.height * way.width
     sums = np.empty((2, n, o))
     share(g.size, sum_up, n, g, *_behind(kept, way), relu, sums)
-    (d_gamma, d_beta), taken = found = np.empty((2, o), g.dtype), np.zeros((2, o), g.dtype)
-    settle(sums, count, kept.norm, with_norm, *found)
+    turned, found = turned_round(weight), np.zeros((4, o), g.dtype)
+    weights, d_gamma, d_beta = packed(turned, back), found[0], found[1]
+    fine = settle(sums, n * way.height * way.width, kept.norm, with_norm, weights, found)
     dx = memory.empty(x.shape if wants_x else NOTHING, g.dtype)
-    blocks = blocks_of(n, way)
+    blocks, energies = blocks_of(n, way), np.zeros(n)
     of_block, dw = np.empty((blocks, *weight.shape), g.dtype), np.empty(weight.shape, g.dtype)
-    given = g, x, *kept, taken, relu
-    turned, energies = turned_round(weight), np.zeros(n)
-    weights, no_bias = packed(turned, back), filled(None, turned)
-    made = weights, no_bias, back, of_block, dx, energies
-    share(2 * _work(x, weight), gradients, blocks, *given, way, *made)
-    vectors = weights.ravel(), found[0].ravel()
-    if not (add_blocks(of_block, dw) and all(map(all_finite, vectors)) and tame(energies)):
+    made = weights, filled(None, turned), back, of_block, dx, energies
+    share(2 * _work(x, weight), gradients, blocks, g, x, *kept, found, relu, way, *made)
+    if not (fine and add_blocks(of_block, dw) and tame(energies)):
         return None
     d_x = dx if wants_x else None
     if not with_norm:

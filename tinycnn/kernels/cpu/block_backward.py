@@ -12,7 +12,7 @@ from tinycnn.kernels.cpu.block_forward import (
     pairs,
     vectors,
 )
-from tinycnn.kernels.cpu.convolution import add_lanes, at_a_time, clear
+from tinycnn.kernels.cpu.convolution import add_lanes, all_finite, at_a_time, clear
 from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.products import correlate_rows, over_lanes
 from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
@@ -31,6 +31,8 @@ from tinycnn.kernels.cpu.vector import (
     zeros,
 )
 from tinycnn.kernels.cpu.winograd import convolve
+
+GAMMA, BETA, LEVEL, SLOPE = range(4)  # of what is found for each channel
 
 
 @jit
@@ -66,18 +68,20 @@ def _sums(g: Any, planes: Any, norm: Any, o: int, end: int, relu: bool, lane: An
 
 
 @jit
-def settle(sums: Any, count: int, norm: Any, with_norm: bool, found: Any, taken: Any) -> None:
-    """The gradients of gamma and beta; and of the cotangent batch norm takes away its mean and its
-    part along y: a level and a slope."""
+def settle(sums: Any, count: int, norm: Any, with_norm: bool, weights: Any, found: Any) -> bool:
+    """The gradients of gamma and beta, and the level and the slope of what batch norm takes away:
+    the mean of the cotangent, and its part along y. Says whether they and the weights are finite.
+    """
     for o in range(found.shape[1]):
         gamma = beta = 0.0
         for n in range(sums.shape[1]):
             gamma += sums[0, n, o]
             beta += sums[1, n, o]
-        found[0, o], found[1, o] = gamma, beta
+        found[GAMMA, o], found[BETA, o] = gamma, beta
         if with_norm:
-            taken[0, o] = beta / count * norm[SCALE, o]
-            taken[1, o] = gamma / count * norm[INV_STD, o] * norm[SCALE, o]
+            found[LEVEL, o] = beta / count * norm[SCALE, o]
+            found[SLOPE, o] = gamma / count * norm[INV_STD, o] * norm[SCALE, o]
+    return all_finite(weights.reshape(weights.size)) and all_finite(found.reshape(found.size))
 
 
 @jit
@@ -89,7 +93,7 @@ def gradients(
     rows: Any,
     peaks: Any,
     norm: Any,
-    taken: Any,
+    found: Any,
     relu: bool,
     way: Any,
     weights: Any,
@@ -121,10 +125,10 @@ def gradients(
                     if peaks.size:
                         spread(g[n, o], peaks.shape[3], given)
                         y, p = rows[n], peaks[n]
-                        _unpool(given, y, p, o, norm, taken, relu, way, cotangent, there)
+                        _unpool(given, y, p, o, norm, found, relu, way, cotangent, there)
                     else:
                         spread(g[n, o], way.pitch, cotangent[there:])
-                        _undo(rows[n], o, norm, taken, relu, way, cotangent, there)
+                        _undo(rows[n], o, norm, found, relu, way, cotangent, there)
                     between_lines(cotangent[there:], way, g.dtype.type(0))
                 if dx.size:
                     energies[n] = convolve(cotangent, back, weights, no_bias, out, no_bias, nothing)
@@ -134,13 +138,20 @@ def gradients(
 
 
 @part
+def _taken(found: Any, o: int) -> Any:
+    """The level and the slope of a channel."""
+    channels = found.shape[1]
+    return broadcast(found, LEVEL * channels + o), broadcast(found, SLOPE * channels + o)
+
+
+@part
 def _undo(
-    rows: Any, o: int, norm: Any, taken: Any, relu: bool, way: Any, out: Any, there: int
+    rows: Any, o: int, norm: Any, found: Any, relu: bool, way: Any, out: Any, there: int
 ) -> None:
     """The convolution's cotangent in the place of the block's, for a channel: less its mean and
     its part along y."""
     mean, scale, shift = vectors(norm, o)
-    level, slope = broadcast(taken, o), broadcast(taken, taken.shape[1] + o)
+    level, slope = _taken(found, o)
     zero = zeros(rows)
     for t in range(0, way.height * way.pitch, lanes(rows)):
         h, y = load(out, there + t), subtract(load(rows, o * rows.shape[1] + t), mean)
@@ -157,7 +168,7 @@ def _unpool(
     peaks: Any,
     o: int,
     norm: Any,
-    taken: Any,
+    found: Any,
     relu: bool,
     way: Any,
     out: Any,
@@ -166,7 +177,7 @@ def _unpool(
     """The same where only the largest of each window has got one, or the first of equals. From
     right to left: what is written beyond a line's end the line below writes over."""
     mean, scale, shift = vectors(norm, o)
-    level, slope = broadcast(taken, o), broadcast(taken, taken.shape[1] + o)
+    level, slope = _taken(found, o)
     zero, n, below = zeros(g), lanes(g), way.pitch
     height, width = peaks.shape[1:]
     for i in range(height):

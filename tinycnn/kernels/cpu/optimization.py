@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit, same_dtype
+from tinycnn.kernels.cpu.jit import jit
 from tinycnn.kernels.types import Array
 
 
@@ -18,13 +18,13 @@ def sgd_step(
     nesterov: bool,
 ) -> None:
     """v ← momentum · v + share · (g + weight_decay · p), then p ← p − lr · v, both in place."""
-    contiguous = p.flags.c_contiguous and (velocity is None or velocity.flags.c_contiguous)
-    if not contiguous or not same_dtype(p, g, velocity) or p.shape != g.shape:
+    v = p if velocity is None else velocity
+    alike = p.dtype == g.dtype == v.dtype and p.shape == g.shape
+    if not (alike and p.flags.c_contiguous and v.flags.c_contiguous):
         settings = lr, momentum, share, weight_decay, nesterov
         return reference.sgd_step(p, g, velocity, *settings)
-    g, v = g.ravel(), (p if velocity is None else velocity).ravel()
     remembers = velocity is not None
-    _step(p.ravel(), g, v, lr, momentum, share, weight_decay, remembers, nesterov)
+    _step(p.ravel(), g.ravel(), v.ravel(), lr, momentum, share, weight_decay, remembers, nesterov)
     return None
 
 
