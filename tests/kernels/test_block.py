@@ -205,6 +205,8 @@ def test_what_memory_held_before_does_not_matter(norm, relu, pool, dtype, left_b
     monkeypatch.setattr(memory, "empty", used)
     for size in ((2, 2), (7, 7), (8, 16), (5, 17), (15, 30), (9, 34), (60, 60)):
         assert_right(block((3, 2, *size), 5, (3, 3), plain(), norm, relu, pool).astype(dtype))
+    for size in ((8, 8), (7, 15), (24, 17)):  # by tiles
+        assert_right(block((3, 8, *size), 9, (3, 3), plain(), norm, relu, pool).astype(dtype))
 
 
 @stages

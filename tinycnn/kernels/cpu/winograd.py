@@ -131,7 +131,7 @@ def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any,
     for c in range(channels):
         offsets[c] = c * tiles.shape[2]
     energy = _part_columns(row, even, odd)
-    in_line = ((way.width + 1) // 2 + n - 1) // n
+    in_line = way.windows // n
     vectors = (way.height + 1) // 2 * in_line
     for first in range(0, vectors, VECTORS):
         count = min(VECTORS, vectors - first)
@@ -144,7 +144,7 @@ def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any,
         for block in range(weights.shape[1]):
             _multiply(tiles, offsets, weights, block, products)
             for k in range(count):
-                both = places[k] < (way.height - 1) * way.pitch  # or only the upper line
+                both = windows[k] < way.height // 2 * way.windows  # or only the upper line
                 for o in range(4 * block, 4 * block + 4):
                     a, b, c, d = _gather(products, o % 4, k * n, bias, o)
                     to = o * out.shape[1] + places[k]
