@@ -8,8 +8,11 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from _thread import interrupt_main
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
+from threading import Timer
 from typing import Any
 
 from tinycnn import __version__
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compilation.tell(_announce_compilation)
     code = 0
     try:
-        code = options.command(options) or 0
+        with _every_interruption():
+            code = options.command(options) or 0
         sys.stdout.flush()
     except InputError as error:
         return _complain(str(error))
@@ -46,6 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return _complain(f"{error.filename or 'output'}: {error.strerror or error}")
     return code
+
+
+@contextmanager
+def _every_interruption() -> Iterator[None]:
+    """Python drops an interruption that comes while a `__del__` runs; here it comes once more."""
+    hook = sys.unraisablehook
+
+    def again(unraisable: Any) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            Timer(0.01, interrupt_main).start()  # at once, it would be dropped again: by this hook
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _announce_compilation() -> None:
