@@ -29,6 +29,14 @@ def whole(tinycnn_says, train, bits, tmp_path):
     return bits(tmp_path / "whole")
 
 
+@pytest.fixture
+def hears_interruptions():
+    """What a shell runs in the background may ignore them, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Killed(BaseException):
     """Not even `except Exception` stops it."""
 
@@ -166,7 +174,9 @@ def test_dropout_augmentation_and_momentum_go_on_where_they_were(data, bits, mon
     assert bits(out) == bits(tmp_path / "whole")
 
 
-def test_an_interruption_that_python_drops_comes_once_more(monkeypatch, capsys):
+def test_an_interruption_that_python_drops_comes_once_more(
+    hears_interruptions, monkeypatch, capsys
+):
     class Deleted:
         def __del__(self):
             raise KeyboardInterrupt
@@ -186,7 +196,7 @@ def test_an_interruption_that_python_drops_comes_once_more(monkeypatch, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_a_process_that_gets_sigint_exits_130_and_the_run_goes_on(
-    environment, tinycnn_says, bits, data, tmp_path
+    hears_interruptions, environment, tinycnn_says, bits, data, tmp_path
 ):
     out = tmp_path / "run"
     options = ("train", "--data", data, "--model", "exercise", "--epochs", 250)
