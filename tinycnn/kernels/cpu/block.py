@@ -162,6 +162,7 @@ def conv_block_inference(
 
 
 def _forward(x: Array, weight: Array, bias: Array | None, way: Plan, *made: Any) -> None:
+    """The way forward of all images, in arrays that are already made: those of the kernel."""
     biases = filled(bias, weight)
 
     def compute(weights: Array, energies: Array) -> None:
@@ -215,4 +216,5 @@ def _row(way: Plan, channels: int) -> Shape:
 
 
 def _windows(way: Plan, channels: int, pool: bool) -> Shape:
+    """The shape of an image's windows, if it is pooled."""
     return (channels, way.height // 2, way.windows) if pool else (0, 0, 0)

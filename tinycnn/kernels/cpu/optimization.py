@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.jit import jit
+from tinycnn.kernels.cpu.jit import jit, same_dtype
 from tinycnn.kernels.types import Array
 
 
@@ -19,8 +19,8 @@ def sgd_step(
 ) -> None:
     """v ← momentum · v + share · (g + weight_decay · p), then p ← p − lr · v, both in place."""
     v = p if velocity is None else velocity
-    alike = p.dtype == g.dtype == v.dtype and p.shape == g.shape
-    if not (alike and p.flags.c_contiguous and v.flags.c_contiguous):
+    contiguous = p.flags.c_contiguous and v.flags.c_contiguous
+    if not contiguous or not same_dtype(p, g, v) or p.shape != g.shape:
         settings = lr, momentum, share, weight_decay, nesterov
         return reference.sgd_step(p, g, velocity, *settings)
     remembers = velocity is not None

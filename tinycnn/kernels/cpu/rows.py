@@ -86,17 +86,15 @@ def plan(shape: Shape, kernel: Pair, geometry: Geometry, pitch: int = 0) -> Plan
     end += 2 * pitch if tiles else 0  # a tile may begin in the last line
     end = -(-end // LINE) * LINE
     place, length = (top, left, down, right, lines, pitch, end), (size[0] - 1) * pitch + size[1]
-    tiles = tiles and channels >= FEW and _spare_work(*size, length)
     n = REGISTER_BYTES // 4
     windows = -(-size[1] // (2 * n)) * n
+    tiles = tiles and channels >= FEW and _spare_work(windows, size[0], length)
     return Plan(*place, *size, length, filled, tiles, windows)
 
 
-def _spare_work(height: int, width: int, length: int) -> bool:
+def _spare_work(in_line: int, height: int, length: int) -> bool:
     """Whether tiles of 16 multiplications, a vector of them in a line at least, are so few that
     spreading and gathering them, another quarter, pays off."""
-    n = REGISTER_BYTES // 4
-    in_line = -(-(width + width % 2) // (2 * n)) * n
     return 1.25 * 16 * in_line * -(-height // 2) < 9 * length
 
 
