@@ -76,8 +76,13 @@ def conv_block(
         return fused(x, weight, bias, None, None, 0.0, geometry, rectify, pool, None)
     arrays = x.array, weight.array, None if bias is None else bias.array
     try:
-        given = *arrays, *_fixed(norm, weight.array), geometry, rectify, pool
-        return Tensor(kernels.of(x.array).conv_block_inference(*given))
+        mean, scale, shift = _fixed(norm, weight.array)
+        settings = geometry, rectify, pool
+        out = kernels.of(x.array).conv_block_inference(*arrays, mean, scale, shift, *settings)
+        if out is None:
+            given = mean, namespace(mean).ones_like(mean)
+            out = _one_by_one(*arrays, scale, shift, 0.0, *settings, moments=given)
+        return Tensor(out)
     except (TypeError, ValueError) as error:
         of_norm = (v.array for v in norm[:4]) if norm else ()
         if apart := disagreement((*arrays, *of_norm)):
@@ -113,9 +118,10 @@ def fused(
     """
     given = x, weight, bias, gamma, beta, eps, geometry, rectify, pool
     backend = kernels.of(x)
-    if not hasattr(backend, "conv_block"):
-        return _one_by_one(*given), None
-    out, variance, count, kept = backend.conv_block(*given)
+    made = backend.conv_block(*given) if hasattr(backend, "conv_block") else None
+    if made is None:
+        return _one_by_one(*given, heed), None
+    out, variance, count, kept = made
     if heed is not None:
         heed(kept.norm[0], variance, count)
     return out, kept
@@ -174,12 +180,16 @@ def _one_by_one(
     geometry: Geometry,
     rectify: bool,
     pool: bool,
+    heed: Callable[[Array, Array, int], None] | None = None,
+    moments: tuple[Array, Array] | None = None,
 ) -> Value:
-    """What the block is, on arrays and on Tensors."""
+    """What the block is, on arrays and on Tensors; with the batch's moments if there are none."""
     y = correlate(x, weight, bias, geometry)
     if gamma is not None:
         array = y.array if isinstance(y, Tensor) else y
-        average, variance = kernels.of(array).moments(array)
+        average, variance = moments or kernels.of(array).moments(array)
+        if heed is not None:
+            heed(average, variance, array.size // array.shape[1])
         y = normalize(y, gamma, beta, average, variance, eps)
     y = relu(y) if rectify else y
     return pick_largest(y, (2, 2), (2, 2), (0, 0, 0, 0), (1, 1)) if pool else y

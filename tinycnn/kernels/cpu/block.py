@@ -18,6 +18,7 @@ from tinycnn.kernels.cpu.block_backward import gradients, settle, sum_up
 from tinycnn.kernels.cpu.block_forward import (
     INV_STD,
     SCALE,
+    SHIFT,
     combine,
     finish,
     forward,
@@ -29,7 +30,6 @@ from tinycnn.kernels.cpu.convolution import (
     kernel_of,
     packed,
     turned_round,
-    with_weights,
 )
 from tinycnn.kernels.cpu.jit import share
 from tinycnn.kernels.cpu.rows import LINE, Plan, plan
@@ -76,27 +76,26 @@ def conv_block(
     geometry: Geometry,
     relu: bool,
     pool: bool,
-) -> tuple[Array, Array, int, Kept]:
+) -> tuple[Array, Array, int, Kept] | None:
     """The block's result, the variance of the convolution's channels over how many values, and
     what backward needs. With a `gamma` each channel is brought to mean 0 and variance 1 over the
-    batch, then scaled by it and shifted by beta.
+    batch, then scaled by it and shifted by beta. None where there is a NaN, an infinity or what is
+    huge: tiles and windows are not made for that.
     """
     x, o = np.asarray(x, order="C"), len(weight)
     way, _ = _ways(x.shape[1:], weight.shape, geometry)
     rows = memory.empty((len(x), *_row(way, o)), x.dtype)
     peaks = memory.empty((len(x), *_windows(way, o, pool)), x.dtype)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
-    signs = np.ones(o, x.dtype) if gamma is None else _signs(gamma, beta)
     statistics = np.empty((2, len(x), 0 if gamma is None else o))
-    norm = np.zeros((4, o), x.dtype)
-    _forward(x, weight, bias, way, rows, peaks, signs, statistics, norm, relu, out)
-    variance = np.zeros(o, x.dtype)
-    count = way.height * way.width
-    if gamma is None:
-        norm[SCALE] = norm[INV_STD] = 1
-    else:
-        gamma, beta = np.asarray(gamma, order="C"), np.asarray(beta, order="C")
-        combine(statistics, count, eps, gamma, beta, norm, variance)
+    norm, variance, count = np.zeros((4, o), x.dtype), np.zeros(o, x.dtype), way.height * way.width
+    norm[SCALE] = norm[INV_STD] = 1
+    if gamma is not None:
+        norm[SCALE], norm[SHIFT] = gamma, beta
+    if not _forward(x, weight, bias, way, rows, peaks, statistics, norm, relu, out):
+        return None
+    if gamma is not None:
+        combine(statistics, count, eps, norm, variance)
     kept = Kept(rows, peaks, norm)
     share(out.size, finish, len(x), *_behind(kept, way), relu, out)
     return out, variance, len(x) * count, kept
@@ -147,8 +146,9 @@ def conv_block_inference(
     geometry: Geometry,
     relu: bool,
     pool: bool,
-) -> Array:
-    """The block with given statistics, (y − mean) · scale + shift, where nothing is kept."""
+) -> Array | None:
+    """The block with given statistics, (y − mean) · scale + shift, where nothing is kept. None as
+    above."""
     x = np.asarray(x, order="C")
     way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
     o = len(weight)
@@ -156,19 +156,17 @@ def conv_block_inference(
     peaks = np.empty((0, *_windows(way, o, pool)), x.dtype)
     out = memory.empty((len(x), o, *_size(way, pool)), x.dtype)
     norm, no_statistics = np.array((mean, scale, shift, mean), x.dtype), np.empty((2, 0, 0))
-    signs = _signs(scale, shift)
-    _forward(x, weight, bias, way, rows, peaks, signs, no_statistics, norm, relu, out)
-    return out
+    fine = _forward(x, weight, bias, way, rows, peaks, no_statistics, norm, relu, out)
+    return out if fine else None
 
 
-def _forward(x: Array, weight: Array, bias: Array | None, way: Plan, *made: Any) -> None:
-    """The way forward of all images, in arrays that are already made: those of the kernel."""
-    biases = filled(bias, weight)
-
-    def compute(weights: Array, energies: Array) -> None:
-        share(_work(x, weight), forward, len(x), x, weights, biases, way, *made, energies)
-
-    with_weights(weight, way, len(x), compute)
+def _forward(x: Array, weight: Array, bias: Array | None, way: Plan, *made: Any) -> bool:
+    """The way forward of all images, in arrays that are already made: those of the kernel. Whether
+    all was `tame`."""
+    given, energies = (x, packed(weight, way), filled(bias, weight), way), np.empty(len(x))
+    share(_work(x, weight), forward, len(x), *given, *made, energies)
+    fine: bool = tame(energies)
+    return fine
 
 
 @lru_cache(1024)
@@ -191,12 +189,6 @@ def mirror(kernel: Pair, geometry: Geometry) -> Padding:
 def _work(x: Array, weight: Array) -> int:
     """Of a convolution, for `share`: eight multiply-adds take as long as fetching a number."""
     return x.size // x.shape[1] * weight.size // 8
-
-
-def _signs(scale: Array, shift: Any) -> Array:
-    """Whether a channel's order is kept or turned round; 0 where all elements become equal."""
-    signs: Array = np.sign(scale) * np.isfinite(shift)
-    return signs
 
 
 def _behind(kept: Kept, way: Plan) -> tuple[Array, Array, int]:

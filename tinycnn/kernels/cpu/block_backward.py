@@ -9,11 +9,11 @@ from tinycnn.kernels.cpu.block_forward import (
     SCALE,
     STRETCH,
     between_lines,
-    pairs,
     vectors,
 )
 from tinycnn.kernels.cpu.convolution import add_lanes, all_finite, at_a_time, clear
 from tinycnn.kernels.cpu.jit import jit, part
+from tinycnn.kernels.cpu.pooled import convolve, pairs
 from tinycnn.kernels.cpu.products import correlate_rows, over_lanes
 from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
 from tinycnn.kernels.cpu.vector import (
@@ -30,7 +30,6 @@ from tinycnn.kernels.cpu.vector import (
     subtract,
     zeros,
 )
-from tinycnn.kernels.cpu.winograd import convolve
 
 GAMMA, BETA, LEVEL, SLOPE = range(4)  # of what is found for each channel
 

@@ -11,23 +11,21 @@ from typing import Any
 import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
-from tinycnn.kernels.cpu.pooling import largest
+from tinycnn.kernels.cpu.pooled import convolve
 from tinycnn.kernels.cpu.products import over_lanes
-from tinycnn.kernels.cpu.rows import LINE, lay_out, take
+from tinycnn.kernels.cpu.rows import lay_out
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
-    evens,
     if_at_most,
     lanes,
     load,
     multiply_add,
-    odds,
     store,
     subtract,
     zeros,
 )
-from tinycnn.kernels.cpu.winograd import PLACES, convolve
+from tinycnn.kernels.cpu.winograd import squares
 
 MEAN, SCALE, SHIFT, INV_STD = range(4)  # of a norm
 STRETCH = 4096  # so many numbers are summed in their own precision, then in float64
@@ -43,7 +41,6 @@ def forward(
     way: Any,
     rows: Any,
     peaks: Any,
-    signs: Any,
     statistics: Any,
     norm: Any,
     relu: bool,
@@ -52,30 +49,32 @@ def forward(
 ) -> None:
     """The convolution of some images, and of these the largest of each window, if they are pooled.
     In training both are kept for every image, and the statistics of the channels are taken if
-    there is room for them. Else the norm and ReLU follow at once."""
-    training, pool, by_tiles = len(rows) == len(x), peaks.shape[1] > 0, len(weights) == PLACES
+    there is room for them; of the norm only the signs of the scales are known. Else the norm and
+    ReLU follow at once. The energies are all wrong, if any is not `tame`: then so is what came out.
+    """
+    training, pool = len(rows) == len(x), peaks.shape[1] > 0
     if not training:
         rows = np.empty((1, *rows.shape[1:]), x.dtype)
         peaks = np.empty((1, *peaks.shape[1:]), x.dtype)
     row, lane = np.zeros(way.size, x.dtype), np.empty(lanes(x), x.dtype)
     pitch = peaks.shape[3] if pool else way.pitch
-    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), x.dtype)
+    given = (
+        squares(weights.reshape(weights.size)) + squares(bias) + squares(norm.reshape(norm.size))
+    )
     for n in range(start, stop):
         y, windows = rows[n if training else 0], peaks[n if training else 0]
         flat = windows.reshape(windows.size)
         lay_out(x[n], way, row)
-        kept = y[:0] if pool and by_tiles and not training else y
-        energies[n] = convolve(row, way, weights, bias, kept, signs, flat)
-        for o in range(len(signs)):
+        kept = y[:0] if pool and not training else y
+        energies[n] = given + convolve(row, way, weights, bias, kept, norm[SCALE], flat)
+        for o in range(norm.shape[1]):
             if statistics.size:
                 statistics[0, n, o], statistics[1, n, o] = _moments(y[o], way, lane)
             elif training:
                 between_lines(y[o], way, x.dtype.type(0))
-            if pool and not by_tiles:
-                _pool(y, o, way, signs, flat)
         if not training:
-            planes = windows.reshape((len(signs), windows.size // len(signs))) if pool else y
-            _finish(planes, norm, pitch, relu, lines, out[n])
+            planes = windows.reshape((len(windows), windows.size // len(windows))) if pool else y
+            _finish(planes, norm, pitch, relu, lane, out[n])
 
 
 @part
@@ -120,10 +119,9 @@ def between_lines(row: Any, way: Any, value: Any) -> None:
 
 
 @jit
-def combine(
-    statistics: Any, count: int, eps: float, gamma: Any, beta: Any, norm: Any, variance: Any
-) -> None:
-    """Those of the batch: the law of total variance, within the images and between them."""
+def combine(statistics: Any, count: int, eps: float, norm: Any, variance: Any) -> None:
+    """Those of the batch, into a norm that has only scales and shifts: the law of total variance,
+    within the images and between them."""
     means, squares = statistics
     images = len(means)
     for o in range(len(variance)):
@@ -135,15 +133,15 @@ def combine(
             between += (means[n, o] - centre) ** 2 / images
         norm[MEAN, o], variance[o] = centre, within + between
         norm[INV_STD, o] = 1 / np.sqrt(within + between + eps)
-        norm[SCALE, o], norm[SHIFT, o] = gamma[o] * norm[INV_STD, o], beta[o]
+        norm[SCALE, o] *= norm[INV_STD, o]
 
 
 @jit
 def finish(start: int, stop: int, planes: Any, norm: Any, pitch: int, relu: bool, out: Any) -> None:
     """The norm and ReLU, for some images; lines are `pitch` apart."""
-    lines = np.empty((out.shape[1], out.shape[2] * pitch + LINE), out.dtype)
+    lane = np.empty(lanes(out), out.dtype)
     for n in range(start, stop):
-        _finish(planes[n], norm, pitch, relu, lines, out[n])
+        _finish(planes[n], norm, pitch, relu, lane, out[n])
 
 
 @part
@@ -155,33 +153,28 @@ def vectors(norm: Any, o: int) -> Any:
 
 
 @part
-def _finish(planes: Any, norm: Any, pitch: int, relu: bool, lines: Any, image: Any) -> None:
-    """Those of one image."""
-    zero, plane = zeros(lines), planes.size // len(planes)
-    for o in range(len(image)):
-        mean, scale, shift = vectors(norm, o)
-        start, to = o * plane, o * lines.shape[1]
-        for t in range(0, image.shape[1] * pitch, lanes(lines)):
-            z = multiply_add(subtract(load(planes, start + t), mean), scale, shift)
-            store(lines, to + t, if_at_most(z, zero, zero, z) if relu else z)
-    take(lines, pitch, image)
+def _finish(planes: Any, norm: Any, pitch: int, relu: bool, lane: Any, image: Any) -> None:
+    """Those of one image, in vectors of which a line's last overlaps with the one before."""
+    n, plane, (channels, height, width) = lanes(lane), planes.size // len(planes), image.shape
+    pixels = image.reshape(image.size)
+    for o in range(channels):
+        channel = vectors(norm, o)
+        for i in range(height):
+            at, to = o * plane + i * pitch, (o * height + i) * width
+            if width < n:
+                store(lane, 0, _finished(planes, at, channel, relu))
+                for j in range(width):
+                    pixels[to + j] = lane[j]
+                continue
+            for j in range(0, width - n, n):
+                store(pixels, to + j, _finished(planes, at + j, channel, relu))
+            end = width - n
+            store(pixels, to + end, _finished(planes, at + end, channel, relu))
 
 
 @part
-def _pool(rows: Any, o: int, way: Any, signs: Any, peaks: Any) -> None:
-    """One channel of an image."""
-    n, height, width = lanes(rows), way.height // 2, way.windows
-    sign = broadcast(signs, o)
-    for i in range(height):
-        line, at = o * rows.shape[1] + 2 * i * way.pitch, (o * height + i) * width
-        for j in range(0, width, n):
-            y0, y1 = pairs(load(rows, line + 2 * j), load(rows, line + 2 * j + n))
-            below = line + way.pitch + 2 * j
-            y2, y3 = pairs(load(rows, below), load(rows, below + n))
-            store(peaks, at + j, largest(y0, y1, y2, y3, sign))
-
-
-@part
-def pairs(a: Any, b: Any) -> Any:
-    """The first elements of neighbouring pairs, and the second ones."""
-    return evens(a, b), odds(a, b)
+def _finished(planes: Any, at: int, channel: Any, relu: bool) -> Any:
+    """A vector of them."""
+    zero, (mean, scale, shift) = zeros(planes), channel
+    z = multiply_add(subtract(load(planes, at), mean), scale, shift)
+    return if_at_most(z, zero, zero, z) if relu else z

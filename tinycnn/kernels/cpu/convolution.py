@@ -9,10 +9,11 @@ import numpy as np
 
 from tinycnn.kernels import memory, reference
 from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
+from tinycnn.kernels.cpu.pooled import convolve
 from tinycnn.kernels.cpu.products import TILE, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import FEW, LANES, LINE, Plan, lay_out, plan, spread, take
 from tinycnn.kernels.cpu.vector import lanes
-from tinycnn.kernels.cpu.winograd import convolve, spread_kernels, tame
+from tinycnn.kernels.cpu.winograd import spread_kernels, tame
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 BLOCKS = 8  # of images at most; the weight's gradient is summed in each, then over them

@@ -7,14 +7,7 @@ import numpy as np
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import inner, jit, part, share
-from tinycnn.kernels.cpu.vector import (
-    add,
-    if_equal,
-    if_larger,
-    if_numbers,
-    multiply_add,
-    subtract,
-)
+from tinycnn.kernels.cpu.vector import if_equal, if_larger, subtract
 from tinycnn.kernels.types import Array, Padding, Pair, Shape
 
 
@@ -117,17 +110,19 @@ def _max_pool2d_scatter(
 
 
 @part
-def largest(a: Any, b: Any, c: Any, d: Any, sign: Any) -> Any:
-    """Of the four numbers of a window, lane by lane; with sign −1 the smallest, with 0 the first.
-    NaN wins against every number."""
-    zero = subtract(sign, sign)
-    z0, z1 = multiply_add(a, sign, zero), multiply_add(b, sign, zero)
-    z2, z3 = multiply_add(c, sign, zero), multiply_add(d, sign, zero)
-    y = multiply_add(_larger(_larger(z0, z1), _larger(z2, z3)), sign, zero)
-    y = if_numbers(a, b, if_numbers(c, d, y, add(c, d)), add(a, b))
-    return if_equal(sign, zero, a, y)
+def largest(a: Any, b: Any, c: Any, d: Any, scale: Any) -> Any:
+    """Of the four numbers of a window, lane by lane, the one that is largest when they are scaled;
+    the first where the scale is 0. None of them is NaN."""
+    zero = subtract(scale, scale)
+    top, low = _larger(_larger(a, b), _larger(c, d)), _smaller(_smaller(a, b), _smaller(c, d))
+    return if_larger(scale, zero, top, if_equal(scale, zero, a, low))
 
 
 @part
 def _larger(a: Any, b: Any) -> Any:
-    return if_larger(b, a, b, a)
+    return if_larger(a, b, a, b)
+
+
+@part
+def _smaller(a: Any, b: Any) -> Any:
+    return if_larger(a, b, b, a)

@@ -28,19 +28,21 @@ def pack(weight: Any, packed: Any) -> None:
 
 
 @inner
-def correlate(row: Any, offsets: Any, weights: Any, bias: Any, length: int, out: Any) -> None:
-    """out[o, t] = bias[o] + Σ over k of weights[0, o / 4, k, o % 4] · row[t + offsets[k]], for
-    t < length and a few more; `out` and `row` have room for that. Offsets beyond the weights are
-    left out.
+def correlate(
+    row: Any, offsets: Any, weights: Any, bias: Any, start: int, stop: int, out: Any, to: int
+) -> None:
+    """out[o, to + t − start] = bias[o] + Σ over k of weights[0, o / 4, k, o % 4] · row[t +
+    offsets[k]], for the t from start to stop and a few more; `out` and `row` have room for that.
+    Offsets beyond the weights are left out.
     """
-    for t in range(0, length, VECTORS * lanes(row)):
+    for t in range(start, stop, VECTORS * lanes(row)):
         for block in range(weights.shape[1]):
-            _four_channels(row, offsets, weights, bias, t, 4 * block, out)
+            _four_channels(row, offsets, weights, bias, t, 4 * block, out, to + t - start)
 
 
 @inner
 def _four_channels(
-    row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any
+    row: Any, offsets: Any, weights: Any, bias: Any, t: int, o: int, out: Any, to: int
 ) -> None:
     """Three vectors of positions in each of the channels o to o + 3."""
     elements = weights.shape[2]
@@ -48,7 +50,7 @@ def _four_channels(
         stop = min(first + TERMS, elements)
         sums = twelve_sums(row, t, offsets, first, stop, weights, o * elements)
         for i, (y0, y1, y2) in enumerate(sums):
-            _put(out, (o + i) * out.shape[1] + t, bias, o + i, first, y0, y1, y2)
+            _put(out, (o + i) * out.shape[1] + to, bias, o + i, first, y0, y1, y2)
 
 
 @part

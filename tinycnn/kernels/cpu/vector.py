@@ -80,11 +80,6 @@ def if_equal(x: Any, y: Any, a: Any, b: Any) -> Any:
     return np.where(x == y, a, b)
 
 
-def if_numbers(x: Any, y: Any, a: Any, b: Any) -> Any:
-    """a where neither x nor y is NaN, else b."""
-    return np.where((x == x) & (y == y), a, b)
-
-
 def evens(a: Any, b: Any) -> Any:
     """Every second lane of a and b behind each other, from the first on."""
     return np.concatenate([a, b])[::2]
@@ -217,7 +212,6 @@ _compile_between_vectors(multiply_add, _fma)
 _compile_choice(if_larger, ">")
 _compile_choice(if_at_most, "<=")
 _compile_choice(if_equal, "==")
-_compile_choice(if_numbers, "ord")
 _compile_shuffle(evens, lambda n: range(0, 2 * n, 2))
 _compile_shuffle(odds, lambda n: range(1, 2 * n, 2))
 _compile_shuffle(mixed_first, lambda n: [i // 2 + i % 2 * n for i in range(n)])

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
 from tinycnn.kernels.cpu.pooling import largest
-from tinycnn.kernels.cpu.products import correlate, over_lanes, twelve_sums
+from tinycnn.kernels.cpu.products import over_lanes, twelve_sums
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
@@ -95,7 +95,7 @@ def _four(a: Any, b: Any, d: Any, half: Any) -> Any:
 
 @jit
 def tame(energies: Any) -> bool:
-    """Whether sums of squares are so small that no sum in a tile can have left the range of
+    """Whether sums of squares are so small that no sum of products can have left the range of
     numbers, nor met one that is none."""
     fine = True
     for energy in energies:
@@ -103,25 +103,18 @@ def tame(energies: Any) -> bool:
     return fine
 
 
-@part
-def convolve(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any, peaks: Any) -> Any:
-    """The convolution of an image laid out as a row, as rows of its channels: by tiles if the
-    weights are spread, else by `correlate`. Gives the sum of squares that the tiles met, for
-    `tame`.
-
-    A tile's results are a window of 2×2 pooling. So tiles also give the largest of each window, if
-    there is room for them in `peaks`; and the results only if there is room in `out`.
-    """
-    energy = 0.0
-    if len(weights) == PLACES:
-        energy = _by_tiles(row, way, weights, bias, out, signs, peaks)
-    else:
-        correlate(row, way.offsets, weights, bias, way.length, out)
-    return energy
+@inner
+def squares(numbers: Any) -> Any:
+    """Their sum, of a vector's."""
+    total = numbers.dtype.type(0)
+    for i in range(len(numbers)):
+        total += numbers[i] * numbers[i]
+    return total
 
 
 @inner
-def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any, peaks: Any) -> Any:
+def by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, scales: Any, peaks: Any) -> Any:
+    """As `convolve`. A tile's results are a window of 2×2 pooling."""
     n, channels = lanes(row), weights.shape[2]
     even, odd = np.empty(way.size // 2, row.dtype), np.empty(way.size // 2, row.dtype)
     tiles = np.empty((PLACES, channels, VECTORS * n), row.dtype)
@@ -152,9 +145,9 @@ def _by_tiles(row: Any, way: Any, weights: Any, bias: Any, out: Any, signs: Any,
                         _put(a, b, out, to)
                     if len(out) and both:
                         _put(c, d, out, to + way.pitch)
-                    if peaks.size and both and o < len(signs):
+                    if peaks.size and both and o < len(scales):
                         window = o * (way.height // 2) * way.windows + windows[k]
-                        store(peaks, window, largest(a, b, c, d, broadcast(signs, o)))
+                        store(peaks, window, largest(a, b, c, d, broadcast(scales, o)))
     return energy
 
 
