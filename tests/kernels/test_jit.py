@@ -138,6 +138,34 @@ def test_on_a_full_disk_kernels_work_and_are_not_kept(package, home):
     assert kept(package) == []
 
 
+# The way back, asked for as if the way forward had just been found missing.
+BACKWARD = """
+import json
+from types import SimpleNamespace
+from numba.core import event
+import tinycnn as tc
+from tinycnn.kernels.cpu import ahead
+
+class Compiled(event.Listener):
+    names = []
+    def on_start(self, event):
+        self.names.append(event.data["dispatcher"].py_func.__name__)
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Compiled())
+tc.set_num_threads(2)
+ahead.missing("forward", [SimpleNamespace(dtype="float32")])
+ahead.compile_backward("float32")
+print(json.dumps(Compiled.names))
+"""
+
+
+def test_a_second_process_compiles_the_way_back(package, home):
+    assert finish(start(package, home, BACKWARD)) == []
+    assert any("gradients" in name for name in kept(package))
+
+
 def test_who_wants_to_know_is_told_once():
     told = []
     compilation.tell(lambda: told.append("before"))

@@ -9,6 +9,7 @@ from numba.core import caching, event
 from numba.core.runtime.nrt import rtsys
 
 from tinycnn.kernels import compilation
+from tinycnn.kernels.cpu import ahead
 from tinycnn.kernels.threads import share
 from tinycnn.kernels.types import Array
 
@@ -61,10 +62,17 @@ class _Cache(caching.FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
+        self._kernel = function.__name__
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for these types, or None."""
         _runtime.initialize(target_context)  # for the arrays that a kernel makes
+        found = self._found(sig, target_context)
+        if found is None and ahead.missing(self._kernel, sig):
+            found = self._found(sig, target_context)
+        return found
+
+    def _found(self, sig: Any, target_context: Any) -> Any:
         try:
             return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever unpickling a part of a file may lead to

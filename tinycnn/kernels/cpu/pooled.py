@@ -23,31 +23,28 @@ def convolve(
     by tiles if the weights are spread. Gives the sum of squares that tiles and windows met: where
     it is not `tame`, they are wrong.
     """
-    energy = 0.0
     if len(weights) == PLACES:
         energy = by_tiles(row, way, weights, bias, out, scales, peaks)
-    elif peaks.size:
-        energy = squares(row)
-        _by_stripes(row, way, weights, bias, out, scales, peaks)
     else:
-        correlate(row, way.offsets, weights, bias, 0, way.length, out, 0)
+        energy = _by_stripes(row, way, weights, bias, out, scales, peaks)
     return energy
 
 
 @inner
 def _by_stripes(
     row: Any, way: Any, weights: Any, bias: Any, out: Any, scales: Any, peaks: Any
-) -> None:
-    """Some pairs of lines at a time, so that they are pooled out of the first cache."""
+) -> float:
+    """Some pairs of lines at a time, so that they are pooled out of the first cache; without
+    pooling all at once."""
     pitch, windows, n, zero = way.pitch, way.windows, lanes(row), zeros(row)
-    lines = max(1, STRIPE // (2 * pitch)) * 2
+    lines = max(1, STRIPE // (2 * pitch)) * 2 if peaks.size else way.height
     beyond = max(0, 2 * windows - pitch)  # that the last window's vector reads
     rows = out if len(out) else np.empty((len(bias), lines * pitch + LINE), row.dtype)
     for first in range(0, way.height, lines):
         start, end = first * pitch, min(first + lines, way.height)
         stop, to = min(end * pitch + beyond, way.length), start if len(out) else 0
         correlate(row, way.offsets, weights, bias, start, stop, rows, to)
-        for o in range(len(scales)):
+        for o in range(len(scales) if peaks.size else 0):
             at = o * rows.shape[1] + to
             scale = broadcast(scales, o)
             for t in range(stop, end * pitch + beyond, n):  # there stands what was there before
@@ -56,6 +53,7 @@ def _by_stripes(
                 line, window = at + 2 * i * pitch - start, (o * (way.height // 2) + i) * windows
                 for j in range(0, windows, n):
                     store(peaks, window + j, _windows(rows, line + 2 * j, pitch, scale))
+    return squares(row) if peaks.size else row.dtype.type(0)
 
 
 @part
