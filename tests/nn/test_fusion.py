@@ -339,6 +339,25 @@ def test_an_infinite_cotangent_leads_to_infinity_where_it_does_one_by_one(layers
         np.testing.assert_array_equal(*(np.isfinite(each[name]) for each in found), name)
 
 
+@np.errstate(invalid="ignore")  # NumPy warns of ∞·0 in the reference
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf, 1e12])
+@pytest.mark.parametrize("where", ["image", "0.weight", "1.bias"])
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_not_finite_or_huge_comes_out_as_one_by_one(where, strange, training):
+    """Result and running statistics, which the kernel's windows cannot be asked for."""
+    found = []
+    for way in (call, one_by_one):
+        model, x = network(*FUSED["conv bn relu pool"]()).train(training), images(3, 2, 9, 10)
+        state = {"image": x, **model.state_dict()}[where]
+        state.array.reshape(-1)[1] = strange
+        with tc.no_grad():
+            y = way(model, x)
+        found.append({"y": y, **dict(model.named_buffers())})
+    for name in found[1]:
+        a, b = (each[name].array for each in found)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 # ---- who watches -----------------------------------------------------------------------------
 
 
