@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
-from numba.core import caching, event
+from numba.core import base, caching, event
 from numba.core.runtime.nrt import rtsys
 
 from tinycnn.kernels import compilation
@@ -17,6 +17,7 @@ __all__ = ["inner", "jit", "part", "same_dtype", "share"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _numba: Any = numba
+_context: Any = base.BaseContext
 _event: Any = event
 _runtime: Any = rtsys
 
@@ -98,6 +99,15 @@ class _Compilation(event.Listener):
 
 
 _event.register("numba:compile", _Compilation())
+
+
+def _alignment(context: Any, kind: Any) -> int:
+    """Of arrays that kernels make, in bytes: that of a line of the cache, which the longest vectors
+    fill. Across two of them a vector is loaded twice, and Numba would be content with 32."""
+    return 64
+
+
+_context.get_preferred_array_alignment = _alignment
 
 
 def same_dtype(first: Array, *others: Array | None) -> bool:
