@@ -32,7 +32,7 @@ def begun(monkeypatch, two_threads):
 
 def test_with_one_thread_there_is_none(begun):
     tc.set_num_threads(1)
-    assert not ahead.missing("forward", TYPES)
+    assert not ahead.missing("pack", TYPES)
     assert not ahead.missing("gradients", TYPES)
     assert begun == []
 
@@ -40,7 +40,7 @@ def test_with_one_thread_there_is_none(begun):
 def test_a_second_process_that_fails_is_waited_for_and_no_more(begun, monkeypatch):
     monkeypatch.setattr(ahead, "PROGRAM", "raise SystemExit({!r} == 'float32')")
     assert not ahead.missing("gradients", TYPES)
-    assert not ahead.missing("forward", TYPES)
+    assert not ahead.missing("pack", TYPES)
     assert not ahead.missing("relu", TYPES)
     assert ahead.missing("gradients", TYPES)
     assert begun[0].returncode == 1
@@ -49,7 +49,7 @@ def test_a_second_process_that_fails_is_waited_for_and_no_more(begun, monkeypatc
 def test_one_that_hangs_is_not_waited_for_for_ever(begun, monkeypatch):
     monkeypatch.setattr(ahead, "PROGRAM", "import time; time.sleep(100)  # {}")
     monkeypatch.setattr(ahead, "PATIENCE", 0.1)
-    ahead.missing("forward", TYPES)
+    ahead.missing("pack", TYPES)
     assert ahead.missing("gradients", TYPES)
     assert begun[0].poll() is None
 
@@ -57,7 +57,7 @@ def test_one_that_hangs_is_not_waited_for_for_ever(begun, monkeypatch):
 @pytest.mark.parametrize("program", ["/opt/blender", "", None, "/no/such/folder/python3"])
 def test_a_program_with_a_python_inside_is_not_started_again(program, begun, monkeypatch):
     monkeypatch.setattr(sys, "executable", program)
-    ahead.missing("forward", TYPES)
+    ahead.missing("pack", TYPES)
     assert begun == []
 
 

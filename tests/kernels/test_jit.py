@@ -1,5 +1,6 @@
 """What becomes of compiled kernels: where they are kept, and what happens where they can't be."""
 
+import gc
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 import tinycnn
 from tinycnn.kernels import compilation
+from tinycnn.kernels.cpu import jit
 
 # Needs little to be compiled; prints whether it was, and what the compiler had to import for it.
 SCRIPT = """
@@ -138,7 +140,7 @@ def test_on_a_full_disk_kernels_work_and_are_not_kept(package, home):
     assert kept(package) == []
 
 
-# The way back, asked for as if the way forward had just been found missing.
+# The way back, asked for as if a convolution's first kernel had been found missing.
 BACKWARD = """
 import json
 from types import SimpleNamespace
@@ -155,7 +157,8 @@ class Compiled(event.Listener):
 
 event.register("numba:compile", Compiled())
 tc.set_num_threads(2)
-ahead.missing("forward", [SimpleNamespace(dtype="float32")])
+ahead.missing("pack", [SimpleNamespace(dtype="float32")])
+assert ahead.missing("gradients", [])
 ahead.compile_backward("float32")
 print(json.dumps(Compiled.names))
 """
@@ -208,3 +211,13 @@ print(0)
 
 def test_without_numba_everything_works(package, home):
     assert finish(start(package, home, WITHOUT_NUMBA)) == 0
+
+
+def test_the_garbage_collector_rests_while_a_kernel_is_compiled():
+    listener = jit._Compilation()
+    assert gc.isenabled()
+    for event in (listener.on_start, listener.on_start, listener.on_end):
+        event(None)
+        assert not gc.isenabled()
+    listener.on_end(None)
+    assert gc.isenabled()

@@ -2,7 +2,7 @@
 way forward.
 
 Numba compiles one kernel at a time, however many cores there are, and on a new machine the first
-step of training waits for some 13 s of it. The second process leaves what it compiles in the cache
+step of training waits for 7 to 13 s of it. The second process leaves what it compiles in the cache
 on disk, where this one finds it. If anything goes wrong there, this one compiles all by itself.
 """
 
@@ -14,11 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tinycnn.kernels.threads import get_num_threads
+from tinycnn.kernels.threads import get_num_threads, set_num_threads
 
-FORWARD = "forward"
+FIRST = "pack"  # the first kernel that a convolution wants
 BACKWARD = ("sum_up", "settle", "gradients", "add_blocks")
-PROGRAM = "from tinycnn.kernels.cpu import ahead; ahead.compile_backward({!r})"
+# when all is on disk it ends at once: to put a compiler away takes another fifth of a second
+PROGRAM = (
+    "import os; from tinycnn.kernels.cpu import ahead; ahead.compile_backward({!r}); os._exit(0)"
+)
 PATIENCE = 60  # seconds
 
 _processes: list[subprocess.Popen[bytes]] = []
@@ -26,7 +29,7 @@ _processes: list[subprocess.Popen[bytes]] = []
 
 def missing(kernel: str, types: Any) -> bool:
     """A kernel is not on disk, for arguments of such types: whether it may be there now."""
-    if kernel == FORWARD and get_num_threads() > 1 and not _processes:
+    if kernel == FIRST and get_num_threads() > 1 and not _processes:
         _begin(next(str(kind.dtype) for kind in types if hasattr(kind, "dtype")))
     if kernel not in BACKWARD or not _processes:
         return False
@@ -54,12 +57,18 @@ def _end() -> None:
 
 
 def compile_backward(dtype: str) -> None:
-    """What the second process does: the way back through a small block."""
+    """What the second process does: what the other one wants last on the way forward, and the way
+    back through a small block. By then it finds on disk what both ways have in common."""
     import numpy as np
 
-    from tinycnn.kernels.cpu.block import Kept, conv_block_grad
+    from tinycnn.kernels.cpu.block import Kept, add_blocks, combine, conv_block_grad, finish
     from tinycnn.kernels.types import Geometry
 
+    set_num_threads(1)  # it begins no third
     x, g, weight = (np.zeros(s, dtype) for s in ((1, 8, 4, 4), (1, 8, 2, 2), (8, 8, 3, 3)))
+    statistics, variance = np.zeros((2, 1, 8)), np.zeros(8, dtype)
     kept = Kept(np.zeros((1, 8, 256), dtype), np.zeros((1, 8, 2, 8), dtype), np.ones((4, 8), dtype))
+    combine(statistics, 16, 1e-5, kept.norm, variance)
+    finish(0, 1, kept.peaks, kept.norm, 8, True, g)
+    add_blocks(weight[None], weight)
     conv_block_grad(g, x, weight, True, Geometry((1, 1), (1, 1, 1, 1), (1, 1), 1), True, kept, True)

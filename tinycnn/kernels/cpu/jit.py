@@ -1,5 +1,6 @@
 """How the kernels of the CPU are compiled, and what is kept of that."""
 
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -88,14 +89,25 @@ class _Cache(caching.FunctionCache):
 
 
 class _Compilation(event.Listener):
-    """Hears when Numba finds no machine code on disk."""
+    """Hears when Numba finds no machine code on disk. What a compiler makes has no end and is not
+    garbage: to look for some all the while takes a tenth of its time."""
+
+    def __init__(self) -> None:
+        self.depth, self.collected = 0, False
 
     def on_start(self, event: Any) -> None:
         """Tell it."""
         compilation.begins()
+        if self.depth == 0:
+            self.collected = gc.isenabled()
+            gc.disable()
+        self.depth += 1
 
     def on_end(self, event: Any) -> None:
         """Nobody waits any more."""
+        self.depth -= 1
+        if self.depth == 0 and self.collected:
+            gc.enable()
 
 
 _event.register("numba:compile", _Compilation())
