@@ -1,5 +1,7 @@
 """Vectors in compiled kernels do what the plain functions say."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -123,3 +125,17 @@ def first_vector(array, out):
 def test_only_contiguous_arrays_have_flat_positions():
     with pytest.raises(Exception, match="vectors are loaded from contiguous arrays"):
         anew(first_vector)(np.zeros((64, 2), np.float32)[:, 0], np.zeros(64, np.float32))
+
+
+def summed(array):
+    return vector.over_lanes(load(array, 1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("special", [1e30, np.inf, np.nan])
+def test_the_sum_over_lanes_is_taken_in_float64(dtype, special):
+    numbers = np.random.default_rng(0).normal(size=17).astype(dtype)
+    for array in (numbers, np.where(np.arange(17) == 2, dtype(special), numbers)):
+        exact = math.fsum(array[1 : 1 + lanes(array)].tolist())
+        np.testing.assert_allclose(anew(summed)(array), exact, 1e-14)
+        np.testing.assert_allclose(summed(array), exact, 1e-14)

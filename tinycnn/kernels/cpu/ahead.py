@@ -61,7 +61,9 @@ def compile_backward(dtype: str) -> None:
     back through a small block. By then it finds on disk what both ways have in common."""
     import numpy as np
 
-    from tinycnn.kernels.cpu.block import Kept, add_blocks, combine, conv_block_grad, finish
+    from tinycnn.kernels.cpu.block import Kept, conv_block_grad
+    from tinycnn.kernels.cpu.block_forward import combine, finish
+    from tinycnn.kernels.cpu.convolution import add_blocks
     from tinycnn.kernels.types import Geometry
 
     set_num_threads(1)  # it begins no third

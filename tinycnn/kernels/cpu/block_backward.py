@@ -14,7 +14,7 @@ from tinycnn.kernels.cpu.block_forward import (
 from tinycnn.kernels.cpu.convolution import add_lanes, all_finite, at_a_time, clear
 from tinycnn.kernels.cpu.jit import jit, part
 from tinycnn.kernels.cpu.pooled import convolve, pairs
-from tinycnn.kernels.cpu.products import correlate_rows, over_lanes
+from tinycnn.kernels.cpu.products import correlate_rows
 from tinycnn.kernels.cpu.rows import LINE, lay_out, spread, take
 from tinycnn.kernels.cpu.vector import (
     add,
@@ -26,6 +26,7 @@ from tinycnn.kernels.cpu.vector import (
     mixed_first,
     mixed_last,
     multiply_add,
+    over_lanes,
     store,
     subtract,
     zeros,
@@ -40,17 +41,17 @@ def sum_up(
 ) -> None:
     """Σ g · (y − mean) · inv_std and Σ g where it reaches the convolution, channel by channel; y is
     its result or the largest of each window, in lines `pitch` apart."""
-    end, lane = g.shape[2] * pitch, np.empty(lanes(g), g.dtype)
+    end = g.shape[2] * pitch
     plane = np.zeros(end + LINE, g.dtype)
     for n in range(start, stop):
         for o in range(g.shape[1]):
             spread(g[n, o], pitch, plane)
-            both = _sums(plane, planes[n], norm, o, end, relu, lane)
+            both = _sums(plane, planes[n], norm, o, end, relu)
             sums[0, n, o], sums[1, n, o] = both[0] * norm[INV_STD, o], both[1]
 
 
 @part
-def _sums(g: Any, planes: Any, norm: Any, o: int, end: int, relu: bool, lane: Any) -> Any:
+def _sums(g: Any, planes: Any, norm: Any, o: int, end: int, relu: bool) -> Any:
     mean, scale, shift = vectors(norm, o)
     n, zero, at = lanes(g), zeros(g), o * (planes.size // planes.shape[0])
     product = total = 0.0
@@ -61,8 +62,8 @@ def _sums(g: Any, planes: Any, norm: Any, o: int, end: int, relu: bool, lane: An
             if relu:
                 h = if_at_most(multiply_add(y, scale, shift), zero, zero, h)
             p, s = multiply_add(h, y, p), add(s, h)
-        product += over_lanes(p, lane)
-        total += over_lanes(s, lane)
+        product += over_lanes(p)
+        total += over_lanes(s)
     return product, total
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
 from tinycnn.kernels.cpu.pooled import convolve
-from tinycnn.kernels.cpu.products import over_lanes
 from tinycnn.kernels.cpu.rows import lay_out
 from tinycnn.kernels.cpu.vector import (
     add,
@@ -21,6 +20,7 @@ from tinycnn.kernels.cpu.vector import (
     lanes,
     load,
     multiply_add,
+    over_lanes,
     store,
     subtract,
     zeros,
@@ -90,7 +90,7 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
         for t in range(first, min(first + STRETCH, end), 4 * n):
             a, b = add(a, load(rows, t)), add(b, load(rows, t + n))
             c, d = add(c, load(rows, t + 2 * n)), add(d, load(rows, t + 3 * n))
-        total += over_lanes(add(add(a, b), add(c, d)), lane)
+        total += over_lanes(add(add(a, b), add(c, d)))
     lane[0] = total / count
     pivot = broadcast(lane, 0)
     between_lines(rows, way, lane[0])  # where it deviates by nothing
@@ -101,8 +101,8 @@ def _moments(rows: Any, way: Any, lane: Any) -> Any:
             x, y = subtract(load(rows, t), pivot), subtract(load(rows, t + n), pivot)
             a, b = add(a, x), add(b, y)
             c, d = multiply_add(x, x, c), multiply_add(y, y, d)
-        rest += over_lanes(add(a, b), lane)
-        squares += over_lanes(add(c, d), lane)
+        rest += over_lanes(add(a, b))
+        squares += over_lanes(add(c, d))
     return mean + rest / count, squares - rest * rest / count
 
 

@@ -12,7 +12,7 @@ from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
 from tinycnn.kernels.cpu.pooled import convolve
 from tinycnn.kernels.cpu.products import TILE, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import FEW, LANES, LINE, Plan, lay_out, plan, spread, take
-from tinycnn.kernels.cpu.vector import lanes
+from tinycnn.kernels.cpu.vector import lanes, load, over_lanes
 from tinycnn.kernels.cpu.winograd import spread_kernels, tame
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
@@ -231,10 +231,7 @@ def add_lanes(sums: Any, dw: Any) -> None:
     weight = dw.reshape((len(dw), dw.size // len(dw)))
     for o in range(weight.shape[0]):
         for k in range(weight.shape[1]):
-            total = dw.dtype.type(0)
-            for lane in range(sums.shape[2]):
-                total += sums[o, k, lane]
-            weight[o, k] = total
+            weight[o, k] = over_lanes(load(sums, (o * sums.shape[1] + k) * sums.shape[2]))
 
 
 @jit

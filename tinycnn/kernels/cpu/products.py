@@ -87,16 +87,6 @@ def _put(out: Any, at: int, bias: Any, o: int, first: int, x0: Any, x1: Any, x2:
 
 
 @inner
-def over_lanes(vector: Any, lane: Any) -> float:
-    """The sum over the lanes, in float64."""
-    store(lane, 0, vector)
-    total = 0.0
-    for i in range(lanes(lane)):
-        total += lane[i]
-    return total
-
-
-@inner
 def correlate_rows(
     cotangents: Any,
     images: int,

@@ -100,6 +100,11 @@ def mixed_last(a: Any, b: Any) -> Any:
     return np.stack([a, b], 1).reshape(-1)[len(a) :]
 
 
+def over_lanes(a: Any) -> Any:
+    """The sum over the lanes, in float64."""
+    return float(np.sum(a, dtype=np.float64))
+
+
 # ---- how the compiler writes them ----------------------------------------------------------
 
 
@@ -178,6 +183,17 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(known or ir.Function(builder.module, kind, name), [a, b, c])
 
 
+def _over_lanes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    wide = ir.VectorType(ir.DoubleType(), signature.args[0].lanes)
+    name = f"llvm.vector.reduce.fadd.v{wide.count}f64"
+    given, zero = [ir.DoubleType(), wide], ir.Constant(ir.DoubleType(), -0.0)
+    known = builder.module.globals.get(name)
+    total = known or ir.Function(builder.module, ir.FunctionType(ir.DoubleType(), given), name)
+    (vector,) = arguments
+    vector = vector if vector.type == wide else builder.fpext(vector, wide)
+    return builder.call(total, [zero, vector], fastmath=["reassoc"])  # in pairs
+
+
 def _compile(plain: Any, typed: Callable[..., Any], write: Callable[..., Any]) -> None:
     """Where a compiled kernel calls the plain function, `write` writes what it does."""
     type_callable(plain)(lambda context: typed)
@@ -189,6 +205,7 @@ _compile(load, lambda array, i: Vector(array.dtype), _load)
 _compile(store, lambda array, i, vector: types.void, _store)
 _compile(broadcast, lambda array, i: Vector(array.dtype), _broadcast)
 _compile(zeros, lambda array: Vector(array.dtype), _zeros)
+_compile(over_lanes, lambda a: types.float64, _over_lanes)
 
 
 def _compile_between_vectors(plain: Any, write: Callable[..., Any]) -> None:

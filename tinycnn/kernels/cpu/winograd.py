@@ -22,7 +22,7 @@ import numpy as np
 
 from tinycnn.kernels.cpu.jit import inner, jit, part
 from tinycnn.kernels.cpu.pooling import largest
-from tinycnn.kernels.cpu.products import over_lanes, twelve_sums
+from tinycnn.kernels.cpu.products import twelve_sums
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
@@ -33,6 +33,7 @@ from tinycnn.kernels.cpu.vector import (
     mixed_last,
     multiply_add,
     odds,
+    over_lanes,
     store,
     subtract,
     zeros,
@@ -75,7 +76,7 @@ def _spread_kernels(weight: Any, packed: Any, spread: Any) -> bool:
             for j, u in enumerate(_four(a[i], b[i], d[i], half)):
                 store(spread, at + (4 * i + j) * plane, u)
                 squares = multiply_add(u, u, squares)
-    return over_lanes(squares, lane) < LIMIT
+    return over_lanes(squares) < LIMIT
 
 
 @part
@@ -160,7 +161,7 @@ def _part_columns(row: Any, even: Any, odd: Any) -> Any:
         store(even, t // 2, evens(a, b))
         store(odd, t // 2, odds(a, b))
         squares = multiply_add(a, a, multiply_add(b, b, squares))
-    return over_lanes(squares, np.empty(n, row.dtype))
+    return over_lanes(squares)
 
 
 @inner
