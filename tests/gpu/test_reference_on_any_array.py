@@ -34,6 +34,7 @@ def calls(dtype):
     found = [
         *((name, x * 9) for name in ("sigmoid", "softplus", "relu")),
         ("elu", x, 1.3),
+        ("elu_grad", x[::-1], x, 1.3),
         ("relu_grad", x[::-1], x),
         ("add_relu", x[::-1], x),
         ("matmul", x, np.swapaxes(x, 2, 3)),

@@ -127,6 +127,18 @@ def relu_grad(draw, dtype):
 
 
 @st.composite
+def elu(draw, dtype):
+    (x,) = draw(relu(dtype))
+    return x * 3, draw(st.sampled_from([1, 0, -0.5, 2]))
+
+
+@st.composite
+def elu_grad(draw, dtype):
+    (x,) = draw(relu(dtype))
+    return np.cos(np.nan_to_num(x[::-1])), x * 3, draw(st.sampled_from([1, 0, -0.5, 2]))
+
+
+@st.composite
 def add_relu(draw, dtype):
     (x,) = draw(relu(dtype))
     return x, x[::-1]
@@ -144,6 +156,8 @@ ARGUMENTS = (
     relu,
     relu_grad,
     add_relu,
+    elu,
+    elu_grad,
 )
 
 
@@ -215,6 +229,8 @@ def network_calls(dtype=np.float32, n=9):
         "relu": (x,),
         "relu_grad": (x[::-1], x),
         "add_relu": (x[::-1], x),
+        "elu": (x, 1.5),
+        "elu_grad": (x[::-1], x, 1.5),
     }
 
 
@@ -347,6 +363,8 @@ for name, *arguments in (
     ("relu", x),
     ("relu_grad", x[::-1], x),
     ("add_relu", x[::-1], x),
+    ("elu", x, 1.5),
+    ("elu_grad", x[::-1], x, 1.5),
 ):
     ours, theirs = (np.array([*map(np.ravel, r if isinstance(r, tuple) else (r,))], object)
                     for r in (getattr(m, name)(*arguments) for m in (cpu, reference)))

@@ -70,6 +70,13 @@ def elu(x: Array, alpha: float) -> Array:
     return xp.where(right, x, alpha * xp.expm1(xp.where(right, xp.zeros_like(x), x)))
 
 
+def elu_grad(g: Array, x: Array, alpha: float) -> Array:
+    """`g`, but g · α·eˣ where x ≤ 0: not g · (y + α), as y may have rounded to −α."""
+    xp = namespace(g)
+    right = x.real > 0
+    return xp.where(right, g, g * (alpha * xp.exp(xp.where(right, xp.zeros_like(x), x))))
+
+
 def log_softmax(x: Array, dim: int) -> Array:
     """x − log Σ eˣ along an axis.
 

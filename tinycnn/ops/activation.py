@@ -90,8 +90,23 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
 
 @elu.derivative("x")
 def _(g: Value, x: Value, alpha: float) -> Value:
-    # α·eˣ, not y + α: the latter rounds to 0 where y has rounded to −α
-    return where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x))))
+    return elu_grad(g, x, alpha)
+
+
+@differentiable
+def elu_grad(g: Value, x: Value, alpha: float) -> Value:
+    """The cotangent that comes through an ELU of x."""
+    return kernels.of(g).elu_grad(g, x, float(alpha))
+
+
+@elu_grad.derivative("g")
+def _(h: Value, x: Value, alpha: float) -> Value:
+    return elu_grad(h, x, alpha)
+
+
+@elu_grad.derivative("x")
+def _(h: Value, g: Value, x: Value, alpha: float) -> Value:
+    return h * g * where(x > 0, 0, alpha * exp(where(x > 0, 0, x)))
 
 
 @differentiable_as("softplus")

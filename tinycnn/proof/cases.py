@@ -249,6 +249,10 @@ OPERATIONS: dict[str, tuple[Function[Any], Case]] = {
     ),
     "activation.leaky_relu": (activation.leaky_relu, elementwise("tied", 0.2)),
     "activation.elu": (activation.elu, elementwise("wide", 1.3)),
+    "activation.elu_grad": (
+        activation.elu_grad,
+        lambda a: (g := a.scaled(a.maybe_empty()), a.scaled(g.shape), 1.3),
+    ),
     "activation._softplus": (activation._softplus, elementwise("wide")),
     "activation.softmax": (activation.softmax, softmax_case),
     "activation.log_softmax": (activation.log_softmax, softmax_case),

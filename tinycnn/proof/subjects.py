@@ -26,6 +26,7 @@ SUBJECTS: dict[str, Maker] = {
 OWN_KERNELS = frozenset(
     [
         *(f"activation.{name}" for name in ("sigmoid", "tanh", "relu", "relu_grad", "_softplus")),
+        *("activation.elu", "activation.elu_grad", "nn.ELU"),
         *("block.fused", "block.add_relu"),
         *(f"convolution.{name}" for name in ("correlate", "conv2d_input_grad")),
         "loss.bernoulli_logit_surprise",

@@ -8,7 +8,7 @@ that is not worth a fast path, falls back to the reference.
 from typing import Any
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.cpu.activation import add_relu, relu, relu_grad, sigmoid
+from tinycnn.kernels.cpu.activation import add_relu, elu, elu_grad, relu, relu_grad, sigmoid
 from tinycnn.kernels.cpu.block import (
     can_fuse,
     conv_block,
@@ -32,6 +32,8 @@ __all__ = [
     "conv_block",
     "conv_block_grad",
     "conv_block_inference",
+    "elu",
+    "elu_grad",
     "matmul",
     "max_pool2d",
     "max_pool2d_scatter",
