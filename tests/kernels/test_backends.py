@@ -95,6 +95,19 @@ def max_pool2d_scatter(draw, dtype):
 
 
 @st.composite
+def sum_pool2d(draw, dtype):
+    x, _ = draw(images(dtype))
+    kernel, stride, padding, _ = draw(windows(x))
+    return x, kernel, stride, padding
+
+
+@st.composite
+def sum_pool2d_input_grad(draw, dtype):
+    x, *geometry = draw(sum_pool2d(dtype))
+    return reference.sum_pool2d(x, *geometry)[::-1], x.shape, *geometry
+
+
+@st.composite
 def moments(draw, dtype):
     x, _ = draw(images(dtype))
     return (x + x.dtype.type(draw(st.sampled_from([0, 1, 1000]))),)
@@ -150,6 +163,8 @@ ARGUMENTS = (
     conv2d_weight_grad,
     max_pool2d,
     max_pool2d_scatter,
+    sum_pool2d,
+    sum_pool2d_input_grad,
     moments,
     batch_norm,
     batch_norm_grad,
@@ -223,6 +238,8 @@ def network_calls(dtype=np.float32, n=9):
         "conv2d_weight_grad": (g, x, w.shape, SAME),
         "max_pool2d": (x, *POOLING_WITHOUT_PADDING),
         "max_pool2d_scatter": (y, index, x.shape, *POOLING_WITHOUT_PADDING),
+        "sum_pool2d": (x, *POOLING_WITHOUT_PADDING[:3]),
+        "sum_pool2d_input_grad": (y, x.shape, *POOLING_WITHOUT_PADDING[:3]),
         "moments": (x,),
         "batch_norm": (x, *vectors),
         "batch_norm_grad": (x[::-1], x, *vectors[:3]),
@@ -246,6 +263,36 @@ def blocks():
         in_use = cpu.conv_block_inference(x, w, b, b, b, b, SAME, True, pool)
         results += [out, variance, in_use, *(d for d in found if d is not None)]
     return results
+
+
+CONVOLUTIONS = "conv2d", "conv2d_input_grad", "conv2d_weight_grad"
+
+
+def assert_right_convolutions(x, outputs, kernel, geometry):
+    rng = np.random.default_rng(1)
+    w = rng.normal(size=(outputs, x.shape[1] // geometry.groups, *kernel)).astype(x.dtype)
+    b = rng.normal(size=outputs).astype(x.dtype)
+    g = rng.normal(size=reference.conv2d(x, w, b, geometry).shape).astype(x.dtype)
+    given = (x, w, b), (x, w, None), (g, w, x.shape), (g, x, w.shape)
+    for name, arguments in zip((CONVOLUTIONS[0], *CONVOLUTIONS), given, strict=True):
+        assert_right(name, (*arguments, geometry))
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_images_go_group_by_group(groups, dtype):
+    x = np.random.default_rng(0).normal(size=(3, 6, 40, 41)).astype(dtype)
+    for geometry in (SAME, Geometry((2, 1), (0, 1, 2, 0), (1, 2), 1)):
+        assert_right_convolutions(x, 12, (3, 2), geometry._replace(groups=groups))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_great_many_weights_are_a_matter_of_matrix_products(dtype):
+    x = np.random.default_rng(0).normal(size=(2, 96, 7, 6)).astype(dtype)
+    for geometry in (SAME, Geometry((2, 1), (0, 1, 2, 0), (1, 2), 1)):
+        assert_right_convolutions(x, 320, (3, 3), geometry)
+    assert cpu.can_fuse(x.shape, (96, 96, 3, 3), SAME)
+    assert not cpu.can_fuse(x.shape, (320, 96, 3, 3), SAME)
 
 
 @pytest.mark.parametrize("strategy", ARGUMENTS, ids=lambda s: s.__name__)
@@ -357,6 +404,8 @@ for name, *arguments in (
     ("conv2d_weight_grad", x[:1], x[:1], w.shape, geometry),
     ("max_pool2d", x, *pooling),
     ("max_pool2d_scatter", g, index, x.shape, *pooling),
+    ("sum_pool2d", x, *pooling[:3]),
+    ("sum_pool2d_input_grad", g, x.shape, *pooling[:3]),
     ("moments", x),
     ("batch_norm", x, v, v, v, v),
     ("batch_norm_grad", x[::-1], x, v, v, v),

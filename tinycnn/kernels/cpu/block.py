@@ -9,6 +9,7 @@ for whole vectors: (N, O, T).
 """
 
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from tinycnn.kernels.cpu.block_forward import (
     forward,
 )
 from tinycnn.kernels.cpu.convolution import (
+    MANY,
     add_blocks,
     blocks_of,
     filled,
@@ -59,6 +61,7 @@ def can_fuse(x_shape: Shape, weight_shape: Shape, geometry: Geometry) -> bool:
     """Whether the kernels here are made for such a convolution."""
     kernel = kernel_of(weight_shape)
     fits = len(x_shape) == 4 and x_shape[1] == weight_shape[1] and 0 not in x_shape
+    fits = fits and prod(weight_shape) < MANY
     plain = geometry.stride == (1, 1) and geometry.groups == 1
     if not fits or not plain or min(mirror(kernel, geometry)) < 0:
         return False

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from itertools import product
-from math import gcd
+from math import gcd, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinycnn.kernels import memory, reference
+from tinycnn.kernels.cpu.groups import by_group, worth_a_call_each
 from tinycnn.kernels.cpu.jit import inner, jit, same_dtype, share
+from tinycnn.kernels.cpu.matrix import matmul
 from tinycnn.kernels.cpu.pooled import convolve
 from tinycnn.kernels.cpu.products import TILE, correlate_rows, pack
 from tinycnn.kernels.cpu.rows import FEW, LANES, LINE, Plan, lay_out, plan, spread, take
@@ -17,11 +19,14 @@ from tinycnn.kernels.cpu.winograd import spread_kernels, tame
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 BLOCKS = 8  # of images at most; the weight's gradient is summed in each, then over them
+MANY = 1 << 18  # weights
 WORTH_A_BLOCK = 640  # positions: they take six times as long as the clearing and adding of sums
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """y[n, o] = b[o] + Σ over c and (i, j) of w[o, c, i, j] · x[n, c] shifted."""
+    if worth_a_call_each(x, geometry):
+        return by_group(conv2d, geometry, 1, (x, 1), (weight, 0), (bias, 0))
     if not _usual(x, weight, geometry) or not same_dtype(x, weight, bias):
         return reference.conv2d(x, weight, bias, geometry)
     way = plan(x.shape[1:], kernel_of(weight.shape), geometry)
@@ -35,6 +40,12 @@ def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometr
     With a stride s, every s-th line of x has met the same lines of the kernel, and no others: in
     these it is a convolution with stride 1. The same for columns.
     """
+    if worth_a_call_each(g, geometry):
+        of_one = (x_shape[0], x_shape[1] // geometry.groups, *x_shape[2:])
+        return by_group(
+            lambda g, weight, alone: conv2d_input_grad(g, weight, of_one, alone),
+            *(geometry, 1, (g, 1), (weight, 0)),
+        )
     usual = _usual(g, weight, geometry, 0) and x_shape[1] == weight.shape[1]
     down, right = (_parts(axis, weight.shape, x_shape, g.shape, geometry) for axis in (0, 1))
     usual = usual and min(min(part.mirrored) for part in (*down, *right)) >= 0
@@ -99,12 +110,20 @@ def _parts(
 
 def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
+    if worth_a_call_each(x, geometry):
+        of_one = (weight_shape[0] // geometry.groups, *weight_shape[1:])
+        return by_group(
+            lambda g, x, alone: conv2d_weight_grad(g, x, of_one, alone),
+            *(geometry, 0, (g, 1), (x, 1)),
+        )
     usual = geometry.groups == 1 and weight_shape[1] == x.shape[1] and x.size > 0
     if not usual or not same_dtype(g, x):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     way = plan(x.shape[1:], kernel_of(weight_shape), geometry)
     if g.shape != (len(x), weight_shape[0], way.height, way.width):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
+    if prod(weight_shape) >= MANY:
+        return _by_products(g, x, weight_shape, geometry)
     blocks = blocks_of(len(x), way)
     of_block = np.empty((blocks, *weight_shape), g.dtype)
     g, x = np.asarray(g, order="C"), np.asarray(x, order="C")
@@ -114,6 +133,18 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     if not add_blocks(of_block, dw):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
     return dw
+
+
+def _by_products(g: Array, x: Array, weight_shape: Shape, geometry: Geometry) -> Array:
+    """The same as a product of matrices for each of the kernel's elements. Of a great many weights
+    the sums, a vector for each, would leave every cache."""
+    stride, padding, dilation, _ = geometry
+    x, g = (np.ascontiguousarray(a.swapaxes(0, 1)) for a in (reference.pad(x, padding), g))
+    (channels, outputs), kernel, size = (len(x), len(g)), kernel_of(weight_shape), g.shape[2:]
+    dw = np.empty((*kernel, outputs, channels), g.dtype)
+    for i, j, met in reference.taps(x, kernel, stride, dilation, size):
+        dw[i, j] = matmul(g.reshape(outputs, -1), met.reshape(channels, -1).T)
+    return np.ascontiguousarray(dw.transpose(2, 3, 0, 1))
 
 
 def blocks_of(images: int, way: Plan) -> int:
