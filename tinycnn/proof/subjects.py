@@ -34,7 +34,11 @@ OWN_KERNELS = frozenset(
         *("matrix._matmul", "matrix._linear", "matmul", "linear", "nn.Linear"),
         "normalization.normalize",
         *(f"pooling.{name}" for name in ("pick_largest", "max_pool2d_scatter")),
-        "pooling.max_pool2d_gather",
+        *(
+            f"pooling.{name}"
+            for name in ("max_pool2d_gather", "sum_pool2d", "sum_pool2d_input_grad")
+        ),
+        *("avg_pool2d", "adaptive_avg_pool2d", "nn.AvgPool2d", "nn.AdaptiveAvgPool2d"),
         *("conv2d", "max_pool2d", "adaptive_max_pool2d", "softplus", "batch_norm"),
         "binary_cross_entropy_with_logits",
         *(f"nn.{name}" for name in ("Conv2d", "BatchNorm2d", "MaxPool2d", "AdaptiveMaxPool2d")),

@@ -20,6 +20,7 @@ from tinycnn.kernels.cpu.matrix import matmul
 from tinycnn.kernels.cpu.normalization import batch_norm, batch_norm_grad, moments
 from tinycnn.kernels.cpu.optimization import sgd_step
 from tinycnn.kernels.cpu.pooling import max_pool2d, max_pool2d_scatter
+from tinycnn.kernels.cpu.sum_pooling import sum_pool2d, sum_pool2d_input_grad
 
 __all__ = [
     "add_relu",
@@ -42,6 +43,8 @@ __all__ = [
     "relu_grad",
     "sgd_step",
     "sigmoid",
+    "sum_pool2d",
+    "sum_pool2d_input_grad",
 ]
 
 
