@@ -127,6 +127,22 @@ def test_only_contiguous_arrays_have_flat_positions():
         anew(first_vector)(np.zeros((64, 2), np.float32)[:, 0], np.zeros(64, np.float32))
 
 
+def copied(source, i, target, j, count):
+    vector.copy(source, i, target, j, count)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [0, 1, 15, 40])
+def test_a_piece_is_copied_and_nothing_beside_it(dtype, count):
+    source, target = np.arange(50, dtype=dtype).reshape(2, 25), np.full((5, 12), -1, dtype)
+    expected = target.ravel().copy()
+    expected[11 : 11 + count] = np.arange(7, 7 + count)
+    for function in (copied, anew(copied)):
+        target[...] = -1
+        function(source, 7, target, 11, count)
+        np.testing.assert_array_equal(target.ravel(), expected)
+
+
 def summed(array):
     return vector.over_lanes(load(array, 1))
 

@@ -16,6 +16,7 @@ from tinycnn.kernels.cpu.rows import lay_out
 from tinycnn.kernels.cpu.vector import (
     add,
     broadcast,
+    copy,
     if_at_most,
     lanes,
     load,
@@ -163,8 +164,7 @@ def _finish(planes: Any, norm: Any, pitch: int, relu: bool, lane: Any, image: An
             at, to = o * plane + i * pitch, (o * height + i) * width
             if width < n:
                 store(lane, 0, _finished(planes, at, channel, relu))
-                for j in range(width):
-                    pixels[to + j] = lane[j]
+                copy(lane, 0, pixels, to, width)
                 continue
             for j in range(0, width - n, n):
                 store(pixels, to + j, _finished(planes, at + j, channel, relu))

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.cpu.jit import inner, part
-from tinycnn.kernels.cpu.vector import REGISTER_BYTES, lanes, load, store
+from tinycnn.kernels.cpu.vector import REGISTER_BYTES, copy, lanes, load, store
 from tinycnn.kernels.types import Array, Geometry, Pair, Shape
 
 LANES = 16  # of the longest vector
@@ -109,7 +109,7 @@ def lay_out(image: Any, way: Any, row: Any) -> None:
             part = (c * way.down + down % way.down) * way.right
             start = part * plane + down // way.down * way.pitch
             if way.right == 1:
-                _copy(pixels, at, row, start + way.left, width)
+                _line(pixels, at, row, start + way.left, width)
                 continue
             for first in range(min(way.right, width)):  # of the columns of one part
                 column = first + way.left
@@ -126,7 +126,7 @@ def take(rows: Any, pitch: int, image: Any) -> None:
     for c in range(channels):
         for i in range(height):
             at = c * rows.shape[1] + i * pitch
-            _copy(flat, at, pixels, (c * height + i) * width, width)
+            _line(flat, at, pixels, (c * height + i) * width, width)
 
 
 @inner
@@ -135,16 +135,15 @@ def spread(plane: Any, pitch: int, row: Any) -> None:
     height, width = plane.shape
     pixels = plane.reshape(plane.size)
     for i in range(height):
-        _copy(pixels, i * width, row, i * pitch, width)
+        _line(pixels, i * width, row, i * pitch, width)
 
 
 @part
-def _copy(source: Any, at: int, target: Any, to: int, width: int) -> None:
-    """A line, in vectors of which the last overlaps with the one before."""
+def _line(source: Any, at: int, target: Any, to: int, width: int) -> None:
+    """Copy it, in vectors of which the last overlaps with the one before."""
     n = lanes(source)
     if width < n:
-        for j in range(width):
-            target[to + j] = source[at + j]
+        copy(source, at, target, to, width)
     else:
         for j in range(0, width - n, n):
             store(target, to + j, load(source, at + j))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import lower_builtin, models, register_model, type_callable
 
@@ -38,6 +38,11 @@ def load(array: Any, i: Any) -> Any:
 def store(array: Any, i: Any, vector: Any) -> None:
     """Write a vector to the elements from position i on."""
     array.reshape(-1)[i : i + lanes(array)] = vector
+
+
+def copy(source: Any, i: Any, target: Any, j: Any, count: Any) -> None:
+    """Copy some elements from position i on to position j on, of arrays that do not overlap."""
+    target.reshape(-1)[j : j + count] = source.reshape(-1)[i : i + count]
 
 
 def broadcast(array: Any, i: Any) -> Any:
@@ -160,6 +165,14 @@ def _store(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_dummy_value()
 
 
+def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    of, _, to, _, _ = signature.args
+    source, i, target, j, count = arguments
+    to, of = _address(context, builder, to, target, j), _address(context, builder, of, source, i)
+    cgutils.raw_memcpy(builder, to, of, count, _alignment(signature))  # type: ignore[no-untyped-call]
+    return context.get_dummy_value()
+
+
 def _broadcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     vector = signature.return_type
     element = builder.load(_address(context, builder, signature.args[0], *arguments))
@@ -203,6 +216,7 @@ def _compile(plain: Any, typed: Callable[..., Any], write: Callable[..., Any]) -
 _compile(lanes, lambda array: types.intp, _lanes)
 _compile(load, lambda array, i: Vector(array.dtype), _load)
 _compile(store, lambda array, i, vector: types.void, _store)
+_compile(copy, lambda source, i, target, j, count: types.void, _copy)
 _compile(broadcast, lambda array, i: Vector(array.dtype), _broadcast)
 _compile(zeros, lambda array: Vector(array.dtype), _zeros)
 _compile(over_lanes, lambda a: types.float64, _over_lanes)
