@@ -225,7 +225,7 @@ def _conv2d(
 @jit
 def _conv2d_weight_grad(start: int, stop: int, g: Any, x: Any, way: Any, dw: Any) -> None:
     together, channels = at_a_time(way), (g.shape[1] + 3) // 4 * 4
-    plane = way.height * way.pitch + LANES
+    plane = (way.height * way.pitch // LANES + 2) * LANES
     rows = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, channels * plane + LINE), g.dtype)
     sums = np.empty((channels, len(way.offsets), lanes(x)), x.dtype)
