@@ -157,8 +157,8 @@ BLOCKS = {
     "conv_block_inference": (cuda.conv_block_inference, inference_defined),
 }
 
-# The strategies of the CPU's kernels, and those for what only the GPU's have.
-CASES = {strategy.__name__: strategy for strategy in shared.ARGUMENTS} | {
+# The strategies of the CPU's kernels that the GPU's have too, and those for what only these have.
+CASES = {s.__name__: s for s in shared.ARGUMENTS if s.__name__ in cuda.__all__} | {
     strategy.__name__: strategy
     for strategy in (
         max_pool2d_gather,
