@@ -1,6 +1,7 @@
 """Convolution and its two gradients over long rows, an image a time in each thread."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from math import gcd, prod
 from typing import Any, NamedTuple
@@ -42,10 +43,8 @@ def conv2d_input_grad(g: Array, weight: Array, x_shape: Shape, geometry: Geometr
     """
     if worth_a_call_each(g, geometry):
         of_one = (x_shape[0], x_shape[1] // geometry.groups, *x_shape[2:])
-        return by_group(
-            lambda g, weight, alone: conv2d_input_grad(g, weight, of_one, alone),
-            *(geometry, 1, (g, 1), (weight, 0)),
-        )
+        compute = partial(conv2d_input_grad, x_shape=of_one)
+        return by_group(compute, geometry, 1, (g, 1), (weight, 0))
     usual = _usual(g, weight, geometry, 0) and x_shape[1] == weight.shape[1]
     down, right = (_parts(axis, weight.shape, x_shape, g.shape, geometry) for axis in (0, 1))
     usual = usual and min(min(part.mirrored) for part in (*down, *right)) >= 0
@@ -112,10 +111,8 @@ def conv2d_weight_grad(g: Array, x: Array, weight_shape: Shape, geometry: Geomet
     """The adjoint of `conv2d` in the weight: the correlation of input and cotangent."""
     if worth_a_call_each(x, geometry):
         of_one = (weight_shape[0] // geometry.groups, *weight_shape[1:])
-        return by_group(
-            lambda g, x, alone: conv2d_weight_grad(g, x, of_one, alone),
-            *(geometry, 0, (g, 1), (x, 1)),
-        )
+        compute = partial(conv2d_weight_grad, weight_shape=of_one)
+        return by_group(compute, geometry, 0, (g, 1), (x, 1))
     usual = geometry.groups == 1 and weight_shape[1] == x.shape[1] and x.size > 0
     if not usual or not same_dtype(g, x):
         return reference.conv2d_weight_grad(g, x, weight_shape, geometry)
@@ -225,7 +222,7 @@ def _conv2d(
 @jit
 def _conv2d_weight_grad(start: int, stop: int, g: Any, x: Any, way: Any, dw: Any) -> None:
     together, channels = at_a_time(way), (g.shape[1] + 3) // 4 * 4
-    plane = (way.height * way.pitch // LANES + 2) * LANES
+    plane = (way.height * way.pitch // LANES + 2) * LANES  # each begins where a vector does
     rows = np.zeros((together, way.size), x.dtype)
     cotangents = np.zeros((together, channels * plane + LINE), g.dtype)
     sums = np.empty((channels, len(way.offsets), lanes(x)), x.dtype)

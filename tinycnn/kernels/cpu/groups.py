@@ -20,9 +20,10 @@ def by_group(
     """What `compute` gives for each group's share of the arrays, one behind the other on an axis.
 
     Args:
-        compute: takes the shares and a geometry without groups.
+        compute: takes the shares, and a `geometry` without groups.
         given: arrays (or None for all groups), and on which axis each is divided.
     """
     groups, alone = geometry.groups, geometry._replace(groups=1)
     shares = [[None] * groups if a is None else np.split(a, groups, on) for a, on in given]
-    return np.concatenate([compute(*share, alone) for share in zip(*shares, strict=True)], axis)
+    found = [compute(*share, geometry=alone) for share in zip(*shares, strict=True)]
+    return np.concatenate(found, axis)

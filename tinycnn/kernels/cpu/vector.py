@@ -20,6 +20,7 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import lower_builtin, models, register_model, type_callable
 
+_llvm: Any = cgutils  # which has no types
 REGISTER_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
 
 # ---- what they do --------------------------------------------------------------------------
@@ -169,7 +170,7 @@ def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     of, _, to, _, _ = signature.args
     source, i, target, j, count = arguments
     to, of = _address(context, builder, to, target, j), _address(context, builder, of, source, i)
-    cgutils.raw_memcpy(builder, to, of, count, _alignment(signature))  # type: ignore[no-untyped-call]
+    _llvm.raw_memcpy(builder, to, of, count, _alignment(signature))
     return context.get_dummy_value()
 
 
@@ -192,18 +193,16 @@ def _lanes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     name = f"llvm.fma.v{a.type.count}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
     kind = ir.FunctionType(a.type, [a.type] * 3)
-    known = builder.module.globals.get(name)
-    return builder.call(known or ir.Function(builder.module, kind, name), [a, b, c])
+    return builder.call(_llvm.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 def _over_lanes(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     wide = ir.VectorType(ir.DoubleType(), signature.args[0].lanes)
     name = f"llvm.vector.reduce.fadd.v{wide.count}f64"
-    given, zero = [ir.DoubleType(), wide], ir.Constant(ir.DoubleType(), -0.0)
-    known = builder.module.globals.get(name)
-    total = known or ir.Function(builder.module, ir.FunctionType(ir.DoubleType(), given), name)
-    (vector,) = arguments
+    kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType(), wide])
+    (vector,), zero = arguments, ir.Constant(ir.DoubleType(), -0.0)
     vector = vector if vector.type == wide else builder.fpext(vector, wide)
+    total = _llvm.get_or_insert_function(builder.module, kind, name)
     return builder.call(total, [zero, vector], fastmath=["reassoc"])  # in pairs
 
 
